@@ -28,7 +28,7 @@ from headstart.data.dataset import read
 from headstart.data.decode import decode, frame_to_view, load_bytes
 from headstart.features.engine import pixels
 from headstart.sources.archive import members
-from headstart.sources.base import Network, SourceModel, create, tensors_of
+from headstart.sources.base import ImageSource, Network, create, tensors_of
 from headstart.sources.fetch import converted, outputs
 from headstart.sources.origins import packaged
 
@@ -68,7 +68,7 @@ def multiply_adds(network: Network, size: int) -> int:
     return total
 
 
-def facts(source: SourceModel, archives: Path) -> dict[str, Any]:
+def facts(source: ImageSource, archives: Path) -> dict[str, Any]:
     wanted = source.distribution
     assert wanted
     state = converted(source, members(archives / wanted.file, wanted.members))
@@ -86,7 +86,7 @@ def facts(source: SourceModel, archives: Path) -> dict[str, Any]:
     }
 
 
-def forward(module: nn.Module, source: SourceModel, rows: Any) -> np.ndarray:
+def forward(module: nn.Module, source: ImageSource, rows: Any) -> np.ndarray:
     """Outputs of a module for decoded photographs, in batches."""
     contract, out, views = source.contract, [], []
     whole = nn.Sequential(pixels(contract), module).eval()
@@ -107,7 +107,7 @@ def chosen(folder: Path, names: set[str], each: int) -> list[Any]:
     return [row for rows in by.values() for row in rows]
 
 
-def top1(source: SourceModel, rows: list[Any]) -> dict[str, float]:
+def top1(source: ImageSource, rows: list[Any]) -> dict[str, float]:
     """Share of photographs that the source's own head names rightly, among all and among ten."""
     model = create(source.architecture, source.classes)
     assert source.weights
@@ -121,7 +121,7 @@ def top1(source: SourceModel, rows: list[Any]) -> dict[str, float]:
     }
 
 
-def probe(source: SourceModel, train: list[Any], val: list[Any]) -> float:
+def probe(source: ImageSource, train: list[Any], val: list[Any]) -> float:
     """Accuracy of a logistic probe on frozen features."""
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.pipeline import make_pipeline
@@ -142,7 +142,7 @@ def probe(source: SourceModel, train: list[Any], val: list[Any]) -> float:
     return float(np.mean(model.predict(inputs[1]) == np.array(labels[1])))
 
 
-def measure(source: SourceModel, photos: Path, data: Path, each: int) -> dict[str, Any]:
+def measure(source: ImageSource, photos: Path, data: Path, each: int) -> dict[str, Any]:
     rows = chosen(photos, set(IMAGENETTE), each)
     names = {path.name for path in (data / "train").iterdir()} - set(IMAGENETTE)
     names &= {path.name for path in (data / "val").iterdir()}

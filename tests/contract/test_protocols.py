@@ -12,7 +12,7 @@ import torch
 from headstart import registry
 from headstart.data.dataset import Columns, Dataset
 from headstart.errors import HeadstartError
-from headstart.sources.base import Contract, SourceModel
+from headstart.sources.base import Contract, ImageSource
 
 FOLDERS = (
     "cli",
@@ -156,7 +156,7 @@ def test_something_is_packaged():
 @pytest.mark.parametrize(("origin", "name"), LISTED)
 def test_a_listed_source_model_is_what_it_says(origin, name):
     described = registry.load("sources.origins", origin).describe(name)
-    assert isinstance(described, SourceModel) and isinstance(described.contract, Contract)
+    assert isinstance(described, ImageSource) and isinstance(described.contract, Contract)
     assert described.origin == origin and described.licence and described.trained_on
     network = described.build(pretrained=described.available)
     assert sum(p.numel() for p in network.model.parameters()) == described.parameters

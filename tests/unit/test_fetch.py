@@ -19,9 +19,9 @@ from headstart.sources import archive, fetch, packages, store
 from headstart.sources.base import (
     Contract,
     Distribution,
+    ImageSource,
     Network,
     Proof,
-    SourceModel,
     create,
     tensors_of,
 )
@@ -36,7 +36,7 @@ CONTRACT = Contract(64, 72, (0.5,) * 3, (0.5,) * 3)
 class Tiny:
     """A package with a small network's weights, and the entry that knows it."""
 
-    source: SourceModel
+    source: ImageSource
     state: dict
     folder: Path
 
@@ -79,7 +79,7 @@ def made(tmp_path_factory) -> Tiny:
         (f"{PACKAGE}/*.pth",),
         "in_order",
     )
-    source = SourceModel(
+    source = ImageSource(
         name="tiny",
         origin="packaged",
         architecture="alexnet_conv",

@@ -28,7 +28,7 @@ from headstart.features.pipeline import chunks, flow
 from headstart.types import Reporter, Skip
 
 if TYPE_CHECKING:
-    from headstart.sources.base import Contract, Network, SourceModel
+    from headstart.sources.base import Contract, ImageSource, Network
     from headstart.types import Array
 
 __all__ = ["Frames", "Record", "Sweep", "sweep"]
@@ -138,7 +138,7 @@ class _Chunk:
 
 def sweep(
     rows: Sequence[Row],
-    source: SourceModel,
+    source: ImageSource,
     network: Network | None,
     cache: Cache,
     reporter: Reporter,

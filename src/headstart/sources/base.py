@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Contract",
     "Distribution",
+    "ImageSource",
     "Network",
     "Proof",
     "SourceModel",
     "available",
     "create",
     "find",
+    "find_image",
     "fingerprint",
     "tensors_of",
 ]
@@ -99,24 +101,22 @@ class Proof:
     measured: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SourceModel:
-    """One entry of the catalogue.
+    """One entry of the catalogue: what every source model has, whatever it reads.
 
     Attributes:
         name: what the user types.
         origin: the loader's name.
-        architecture: timm's name of the architecture.
-        contract: the preprocessing.
+        architecture: timm's or transformers' name of the architecture.
         width: number of pooled features.
         trained_on: the source domain.
         licence: of the weights, as SPDX.
         parameters: of the backbone without its head.
-        freeze_point: the stage whose output ``partial`` starts from.
-        half_from: the stage from which bfloat16 keeps the features (cosine ≥ 0.999); empty: all.
         weights: loads the pretrained state dict of the architecture (without the head's names).
         modality: ``image`` or ``text``.
-        macs: multiply-adds of the backbone for one input at the contract's size; 0: not known.
+        macs: multiply-adds of the backbone for one input at the contract's size (for text, one
+            token); 0: not known.
         classes: outputs of the source's own head where the weights hold one; 0: they don't.
         freeze_points: the stages' names, in order.
         distribution: the package that carries the weights, for ``headstart zoo fetch``.
@@ -128,13 +128,10 @@ class SourceModel:
     name: str
     origin: str
     architecture: str
-    contract: Contract
     width: int
     trained_on: str
     licence: str
     parameters: int
-    freeze_point: str = ""
-    half_from: str = ""
     weights: Callable[[], dict[str, Any]] | None = field(default=None, compare=False, repr=False)
     modality: str = "image"
     macs: int = 0
@@ -160,6 +157,21 @@ class SourceModel:
         """The name without folders of this machine, for what is given to others."""
         origin, colon, rest = self.name.partition(":")
         return f"local:{rest.rpartition('/')[2]}" if colon and origin == "local" else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSource(SourceModel):
+    """A source model that reads pictures.
+
+    Attributes:
+        contract: the preprocessing.
+        freeze_point: the stage whose output ``partial`` starts from.
+        half_from: the stage from which bfloat16 keeps the features (cosine ≥ 0.999); empty: all.
+    """
+
+    contract: Contract
+    freeze_point: str = ""
+    half_from: str = ""
 
     def build(self, *, pretrained: bool = True, classes: int = 0) -> Network:
         """Make the network, with its pretrained weights or with random ones, and a fresh head.
@@ -283,13 +295,28 @@ def find(name: str = DEFAULT) -> SourceModel:
     raise UsageError(f"There is no source model named {name!r}.", nearest(name, known))
 
 
-def available() -> list[str]:
-    """Names of the image source models whose weights are on this machine, cheapest first."""
+def find_image(name: str = DEFAULT) -> ImageSource:
+    """:func:`find`, for a task on pictures.
+
+    Raises:
+        UsageError: no origin knows the name, or the source model reads something else.
+    """
+    source = find(name)
+    if not isinstance(source, ImageSource):
+        raise UsageError(
+            f"{name} reads {source.modality}, and the data are pictures.",
+            "See: headstart zoo --modality image",
+        )
+    return source
+
+
+def available(modality: str = "image") -> list[str]:
+    """Names of the source models whose weights are on this machine, cheapest first."""
     found = [
         source
         for module in registry.load_all("sources.origins")
         for source in map(module.describe, module.names())
-        if source.modality == "image" and source.available
+        if source.modality == modality and source.available
     ]
     return [source.name for source in sorted(found, key=lambda source: source.macs)]
 

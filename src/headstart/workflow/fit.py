@@ -12,7 +12,7 @@ from headstart.errors import Interrupted, RunError
 from headstart.export.bundle import Model
 from headstart.features.cache import Cache
 from headstart.progress import Silent
-from headstart.sources.base import SourceModel, find
+from headstart.sources.base import ImageSource, find_image
 from headstart.types import Reporter
 from headstart.workflow.bench import Bench
 from headstart.workflow.conclude import Conclusion
@@ -154,7 +154,7 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
     """Prepare, try methods, save the model, run the controls, judge; give the summary."""
     clock, cache = Clock(run), Cache()
     names = candidates(run.plan.source)
-    source = find(names[0])
+    source = find_image(names[0])
     data = prepare(run, dataset, source, cache, reporter)
     if len(names) > 1:
         source, data = _ranked(run, data, names, cache, reporter)
@@ -172,14 +172,14 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
 
 def _ranked(
     run: Run, data: Prepared, names: list[str], cache: Cache, reporter: Reporter
-) -> tuple[SourceModel, Prepared]:
+) -> tuple[ImageSource, Prepared]:
     """Rank several source models, or recall how a resumed run ranked them; prepare the best one."""
     known = run.remembered("ranking.json")
     if known is None:
         ranking = rank_prepared(
             run,
             data,
-            [find(name) for name in names],
+            [find_image(name) for name in names],
             cache,
             reporter,
             thorough=run.plan.source == ALL,
@@ -189,5 +189,5 @@ def _ranked(
         reporter.say(known["mismatch"])
     tied = f" (not told apart from {', '.join(known['tied'])})" if known["tied"] else ""
     reporter.say(f"Source model: {known['chosen']}{tied}")
-    source = find(known["chosen"])
+    source = find_image(known["chosen"])
     return source, with_source(data, source, cache, reporter)

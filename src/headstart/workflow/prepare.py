@@ -18,7 +18,7 @@ from headstart.data.split import Split, assign, folds
 from headstart.errors import DataError, RunError
 from headstart.features.cache import Cache
 from headstart.features.extract import Sweep, sweep
-from headstart.sources.base import SourceModel
+from headstart.sources.base import ImageSource
 from headstart.types import Finding, Reporter, Skip
 from headstart.workflow.plan import Run
 
@@ -71,7 +71,7 @@ class Prepared:
 
 
 def prepare(
-    run: Run, dataset: Dataset, source: SourceModel, cache: Cache, reporter: Reporter
+    run: Run, dataset: Dataset, source: ImageSource, cache: Cache, reporter: Reporter
 ) -> Prepared:
     """Read every picture once, list what can't be used, split the rest and seal the test labels.
 

@@ -19,7 +19,7 @@ from headstart.methods.finetune.linear_probe import ITERATIONS
 from headstart.methods.finetune.linear_probe import Method as Probe
 from headstart.progress import Silent
 from headstart.selection import ranker
-from headstart.sources.base import Network, SourceModel, available, find
+from headstart.sources.base import ImageSource, Network, available, find_image
 from headstart.types import Reporter
 from headstart.workflow.plan import Plan, Run
 from headstart.workflow.prepare import Prepared, prepare, read_given
@@ -127,7 +127,7 @@ def rank(
     names = candidates(text)
     path = str(data) if isinstance(data, str | Path) else ""
     columns = Columns(image, label, group, split)
-    found = [find(one) for one in names]
+    found = [find_image(one) for one in names]
     dataset = read_given(data, columns)
     name = f"rank-{Path(path).resolve().stem}" if path else "rank-arrays"
     run = Run.create(Plan(data=path, columns=columns, source=text, seed=seed, name=name), out)
@@ -142,7 +142,7 @@ def rank(
 def rank_prepared(
     run: Run,
     data: Prepared,
-    sources: Sequence[SourceModel],
+    sources: Sequence[ImageSource],
     cache: Cache,
     reporter: Reporter,
     *,
@@ -194,7 +194,7 @@ def rank_prepared(
     )
 
 
-def with_source(data: Prepared, source: SourceModel, cache: Cache, reporter: Reporter) -> Prepared:
+def with_source(data: Prepared, source: ImageSource, cache: Cache, reporter: Reporter) -> Prepared:
     """The same rows with another source model's features; nothing is decoded again."""
     rows = data.dataset.rows
     swept = sweep(rows, source, None, cache, reporter, title=f"Features of {source.name}")
@@ -208,7 +208,7 @@ def with_source(data: Prepared, source: SourceModel, cache: Cache, reporter: Rep
     return replace(data, sweep=swept, rows=list(range(len(rows))))
 
 
-def _place(one: ranker.Standing, rows: int, seconds: float, source: SourceModel) -> dict[str, Any]:
+def _place(one: ranker.Standing, rows: int, seconds: float, source: ImageSource) -> dict[str, Any]:
     return {
         "name": one.name,
         "score": one.score.value,
@@ -236,7 +236,7 @@ class _Contest:
         self._features: dict[tuple[str, int], Array] = {}
         self._engines: dict[str, Any] = {}
 
-    def features(self, source: SourceModel, size: int) -> Array:
+    def features(self, source: ImageSource, size: int) -> Array:
         """Features of the first ``size`` rows of the order; rows seen before come from the cache."""
         key = (source.name, size)
         if key not in self._features:
@@ -259,13 +259,13 @@ class _Contest:
             self.seconds[source.name] = spent + time.perf_counter() - begun
         return self._features[key]
 
-    def _untrained(self, source: SourceModel) -> Network:
+    def _untrained(self, source: ImageSource) -> Network:
         import torch
 
         torch.manual_seed(self.seed)
         return source.build(pretrained=False)
 
-    def hits(self, source: SourceModel, size: int) -> Array:
+    def hits(self, source: ImageSource, size: int) -> Array:
         """Share right of each held-out row by a cross-validated probe on a source's features."""
         features = self.features(source, size)
         begun = time.perf_counter()
@@ -287,7 +287,7 @@ class _Contest:
         hits: Array = probe.held_out[judged].argmax(axis=1) == targets[judged]
         return hits.astype(np.float64)
 
-    def scores(self, source: SourceModel, size: int) -> dict[str, float]:
+    def scores(self, source: ImageSource, size: int) -> dict[str, float]:
         """Every transferability score that needs features alone."""
         from headstart import registry
 
@@ -300,7 +300,7 @@ class _Contest:
             out[module.__name__.rsplit(".", 1)[-1]] = value if math.isfinite(value) else math.nan
         return out
 
-    def projection(self, sources: list[SourceModel]) -> tuple[dict[str, Any], list[int]]:
+    def projection(self, sources: list[ImageSource]) -> tuple[dict[str, Any], list[int]]:
         """Two principal coordinates of some rows in the features of the first few sources."""
         from headstart.methods.finetune.linear_probe import whiten
 
@@ -311,11 +311,11 @@ class _Contest:
             out[source.name] = np.round(rotated[:, -2:].astype(float), 3).tolist()
         return out, self.targets[self.order[:drawn]].tolist()
 
-    def _known(self, source: SourceModel, least: int) -> int:
+    def _known(self, source: ImageSource, least: int) -> int:
         """The size whose features are at hand."""
         return next((n for name, n in self._features if name == source.name and n >= least), least)
 
-    def baselines(self, leader: SourceModel) -> tuple[dict[str, float], str]:
+    def baselines(self, leader: ImageSource) -> tuple[dict[str, float], str]:
         """Raw pixels and an untrained network, against the leader on the same rows."""
         size = min(len(self.order), BASELINE_ROWS)
         rows = self.learn[self.order[:size]]

@@ -8,7 +8,7 @@ from typing import Any
 from headstart import registry
 from headstart.errors import UsageError
 from headstart.progress import Silent
-from headstart.sources.base import SourceModel, find
+from headstart.sources.base import ImageSource, SourceModel, find
 from headstart.types import Reporter
 
 __all__ = ["fetch", "search", "show"]
@@ -94,6 +94,7 @@ def fetch(
         return {"name": source.name, "fetched": False, **_where(source)}
     from headstart.sources.fetch import fetch as bring
 
+    assert isinstance(source, ImageSource)
     path = Path(given).expanduser() if given else None
     return bring(source, reporter or Silent(), path)
 
@@ -138,7 +139,7 @@ def _facts(entry: SourceModel) -> dict[str, Any]:
         "macs": entry.macs or None,
         "width": entry.width or None,
         "classes": entry.classes,
-        "contract": entry.contract.as_dict(),
+        "contract": entry.contract.as_dict() if isinstance(entry, ImageSource) else {},
         "freeze_points": list(entry.freeze_points),
         "available": entry.available,
         "package": package,

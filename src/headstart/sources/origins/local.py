@@ -10,7 +10,7 @@ from typing import Any
 
 from headstart.errors import SourceError, UsageError
 from headstart.files import digest_file
-from headstart.sources.base import Contract, Network, SourceModel, create
+from headstart.sources.base import Contract, ImageSource, Network, create
 
 __all__ = ["describe", "entries", "names"]
 
@@ -26,12 +26,12 @@ def names() -> list[str]:
     return []
 
 
-def entries(query: str = "") -> list[SourceModel]:
+def entries(query: str = "") -> list[ImageSource]:
     """None: headstart doesn't look through the disk."""
     return []
 
 
-def describe(name: str) -> SourceModel:
+def describe(name: str) -> ImageSource:
     """Describe a checkpoint, a saved timm model's folder, or a headstart bundle.
 
     Args:
@@ -63,12 +63,12 @@ def describe(name: str) -> SourceModel:
     return _source(name, architecture, config, weights)
 
 
-def _source(name: str, architecture: str, config: Mapping[str, Any], weights: Path) -> SourceModel:
+def _source(name: str, architecture: str, config: Mapping[str, Any], weights: Path) -> ImageSource:
     """Describe weights by their architecture, and by what their folder says of them."""
     network = Network(create(architecture, 0), architecture)
     bundle = config.keys() >= _BUNDLE
     contract = _contract(config, network.model)
-    source = SourceModel(
+    source = ImageSource(
         name=f"local:{name}",
         origin="local",
         architecture=architecture,

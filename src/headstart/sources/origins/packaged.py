@@ -10,7 +10,7 @@ from typing import Any
 
 from headstart.errors import SourceError, UsageError, nearest
 from headstart.sources import store
-from headstart.sources.base import SourceModel
+from headstart.sources.base import ImageSource
 from headstart.sources.tables.packaged import INSTALLED, SOURCES
 
 __all__ = ["describe", "entries", "names"]
@@ -23,12 +23,12 @@ def names() -> list[str]:
     return [source.name for source in SOURCES]
 
 
-def entries(query: str = "") -> list[SourceModel]:
+def entries(query: str = "") -> list[ImageSource]:
     """All packaged source models, without loading any."""
     return [describe(name) for name in names()]
 
 
-def describe(name: str) -> SourceModel:
+def describe(name: str) -> ImageSource:
     """One packaged source model."""
     found = next((source for source in SOURCES if source.name == name), None)
     if found is None:
@@ -36,11 +36,11 @@ def describe(name: str) -> SourceModel:
     return replace(found, weights=lambda: _state(found), present=lambda: _present(found))
 
 
-def _present(source: SourceModel) -> bool:
+def _present(source: ImageSource) -> bool:
     return _installed(source.name) is not None or store.present(source)
 
 
-def _state(source: SourceModel) -> dict[str, Any]:
+def _state(source: ImageSource) -> dict[str, Any]:
     """The weights, from the installed package or from the cache."""
     if source.name in INSTALLED and (_installed(source.name) or not store.present(source)):
         return _weights(source.name)

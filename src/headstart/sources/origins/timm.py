@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from headstart.errors import SourceError, UsageError
-from headstart.sources.base import Contract, SourceModel, create
+from headstart.sources.base import Contract, ImageSource, create
 
 __all__ = ["describe", "entries", "names"]
 
@@ -25,7 +25,7 @@ def names() -> list[str]:
     return []
 
 
-def entries(query: str = "") -> list[SourceModel]:
+def entries(query: str = "") -> list[ImageSource]:
     """timm's pretrained models whose names hold all words; parameters aren't known unbuilt."""
     import timm
 
@@ -37,7 +37,7 @@ def entries(query: str = "") -> list[SourceModel]:
     return [_light(name, timm.get_pretrained_cfg(name)) for name in found]
 
 
-def describe(name: str) -> SourceModel:
+def describe(name: str) -> ImageSource:
     """Describe a timm model from timm's own configuration; nothing is downloaded yet."""
     import timm
 
@@ -60,11 +60,11 @@ def describe(name: str) -> SourceModel:
     )
 
 
-def _light(name: str, config: Any) -> SourceModel:
+def _light(name: str, config: Any) -> ImageSource:
     """What timm's configuration says of a model, without building it."""
     size = int(config.input_size[-1])
     mean, std = tuple(config.mean), tuple(config.std)
-    return SourceModel(
+    return ImageSource(
         name=f"timm:{name}",
         origin="timm",
         architecture=name,

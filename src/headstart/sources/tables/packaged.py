@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstart.sources.base import Contract, Distribution, Proof, SourceModel
+from headstart.sources.base import Contract, Distribution, ImageSource, Proof
 
 __all__ = ["INSTALLED", "SOURCES"]
 
@@ -48,7 +48,7 @@ _MIXED = tuple(
 )
 
 SOURCES = (
-    SourceModel(
+    ImageSource(
         name="efficientnet_lite0",
         origin="packaged",
         architecture="tf_efficientnet_lite0",
@@ -74,7 +74,7 @@ SOURCES = (
             "Imagenette at 96 px top-1 0.597 (0.940 of its ten), hymenoptera probe 0.948",
         ),
     ),
-    SourceModel(
+    ImageSource(
         name="efficientnet_lite1",
         origin="packaged",
         architecture="tf_efficientnet_lite1",
@@ -99,7 +99,7 @@ SOURCES = (
             "Imagenette at 96 px top-1 0.617 (0.957 of its ten), hymenoptera probe 0.954",
         ),
     ),
-    SourceModel(
+    ImageSource(
         name="efficientnet_lite2",
         origin="packaged",
         architecture="tf_efficientnet_lite2",
@@ -124,7 +124,7 @@ SOURCES = (
             "Imagenette at 96 px top-1 0.600 (0.950 of its ten), hymenoptera probe 0.954",
         ),
     ),
-    SourceModel(
+    ImageSource(
         name="mobilenetv2",
         origin="packaged",
         architecture="mobilenetv2_100",
@@ -153,7 +153,7 @@ SOURCES = (
             "Imagenette at 96 px top-1 0.510 (0.950 of its ten), hymenoptera probe 0.935",
         ),
     ),
-    SourceModel(
+    ImageSource(
         name="vgg16",
         origin="packaged",
         architecture="vgg16_conv",
@@ -172,7 +172,7 @@ SOURCES = (
             "hymenoptera probe 0.895",
         ),
     ),
-    SourceModel(
+    ImageSource(
         name="alexnet",
         origin="packaged",
         architecture="alexnet_conv",
@@ -191,7 +191,7 @@ SOURCES = (
             "hymenoptera probe 0.889",
         ),
     ),
-    SourceModel(
+    ImageSource(
         name="resnet50",
         origin="packaged",
         architecture="resnet50_keras",
@@ -220,7 +220,7 @@ SOURCES = (
             "Imagenette at 96 px top-1 0.600 (0.960 of its ten), hymenoptera probe 0.948",
         ),
     ),
-    SourceModel(
+    ImageSource(
         name="inception_v3_fid",
         origin="packaged",
         architecture="inception_v3_fid",
@@ -248,7 +248,7 @@ SOURCES = (
             "hymenoptera probe 0.967",
         ),
     ),
-    SourceModel(
+    ImageSource(
         name="resnet50_nsfw",
         origin="packaged",
         architecture="resnet50_thin",
