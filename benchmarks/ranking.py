@@ -40,7 +40,7 @@ from headstart.workflow.search import Clock, Search
 from headstart.workflow.trials import forecast
 
 FOLDER = RESULTS / "ranking"
-PACS = ("art_painting", "cartoon", "photo", "sketch")
+PACS = ("sketch", "art_painting", "cartoon", "photo")
 VIEWS, EPOCHS = "2", "12"
 """Of partial fine-tuning: fewer than ``fit`` takes, so that seventy transfers can be afforded."""
 
@@ -48,10 +48,10 @@ VIEWS, EPOCHS = "2", "12"
 def sets(root: Path) -> dict[str, tuple[Any, str | None]]:
     """Name → what to read, and the part that is the test."""
     found: dict[str, tuple[Any, str | None]] = {"hymenoptera": (root / "hymenoptera", "val")}
-    found |= {f"pacs-{name}": (root / "pacs_subset" / name, None) for name in PACS}
     found["solar"] = ("sample:solar", None)
-    found["imagenette"] = (root / "imagenette_subset", "val")
     found["cifar10"] = (root / "cifar10_subset", "test")
+    found |= {f"pacs-{name}": (root / "pacs_subset" / name, None) for name in PACS}
+    found["imagenette"] = (root / "imagenette_subset", "val")
     return found
 
 

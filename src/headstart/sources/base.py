@@ -14,6 +14,8 @@ from headstart.errors import SourceError, UsageError, nearest
 if TYPE_CHECKING:
     from torch import nn
 
+    from headstart.types import Array
+
 __all__ = [
     "Contract",
     "Distribution",
@@ -185,6 +187,23 @@ class ImageSource(SourceModel):
                 raise SourceError(f"The source model {self.name} has no weights to load.")
             model.load_state_dict(self._fitting(model, self.weights()), strict=False)
         return Network(model, self.architecture)
+
+    def own_head(self) -> tuple[Array, Array] | None:
+        """The source's own classifier, which a transfer drops, as LEEP and NCE read it.
+
+        Returns:
+            weight (classes, width) and bias (classes,), float32; None where the weights hold no
+            linear head that fits the pooled features.
+        """
+        if not self.classes or self.weights is None:
+            return None
+        model, state = create(self.architecture, self.classes), self.weights()
+        found = {name: state[name] for name in state if _is_head(model, name)}
+        weight = next((t for n, t in found.items() if n.endswith(".weight")), None)
+        bias = next((t for n, t in found.items() if n.endswith(".bias")), None)
+        if weight is None or bias is None or tuple(weight.shape) != (self.classes, self.width):
+            return None
+        return weight.float().numpy(), bias.float().numpy()
 
     def _fitting(self, model: nn.Module, state: dict[str, Any]) -> dict[str, Any]:
         """The tensors of the backbone, once all of them are there in the right shapes."""
