@@ -175,7 +175,7 @@ def test_weights_that_cannot_be_downloaded_are_explained(monkeypatch):
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    monkeypatch.setattr("headstart.sources.origins.timm._answers", lambda address: True)
+    monkeypatch.setattr("headstart.sources.hub.answers", lambda address: True)
     with pytest.raises(SourceError, match="can't be had: ConnectionError") as caught:
         described.weights()
     assert "efficientnet_lite0" in caught.value.hint

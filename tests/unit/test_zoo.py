@@ -232,7 +232,7 @@ def test_a_hub_that_does_not_answer_gives_one_clear_error_within_seconds(monkeyp
         silent.listen()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.setattr(origin, "WAIT", 0.3)
+        monkeypatch.setattr("headstart.sources.hub.WAIT", 0.3)
         monkeypatch.setattr(origin, "_cached", lambda config: False)
         described = find("timm:resnet18")
         begun = time.monotonic()

@@ -30,6 +30,9 @@ def command(
         str | None, typer.Option(help="Manifest column; a group stays on one side.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Manifest column: train, val or test.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Manifest column with texts (so far for rank alone).")
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -82,6 +85,7 @@ def command(
         label=label,
         group=group,
         split=split,
+        text=text,
         source=source,
         methods=tuple(method or ()),
         settings=_settings(set_ or []),

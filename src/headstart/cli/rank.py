@@ -14,7 +14,10 @@ __all__ = ["command"]
 
 def command(
     data: Annotated[
-        str, typer.Argument(help="As for fit: a folder of class folders, a manifest or an .npz.")
+        str,
+        typer.Argument(
+            help="A folder of class folders, a table (CSV, TSV, JSON, Parquet) or an .npz."
+        ),
     ],
     image: Annotated[
         str | None, typer.Option(help="Manifest column with the pictures' paths.")
@@ -24,6 +27,7 @@ def command(
         str | None, typer.Option(help="Manifest column; a group stays on one side.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Manifest column: train, val or test.")] = None,
+    text: Annotated[str | None, typer.Option(help="Manifest column with texts.")] = None,
     sources: Annotated[
         str, typer.Option(help="auto, all-available, or NAME,NAME (see: headstart zoo).")
     ] = "auto",
@@ -41,6 +45,7 @@ def command(
         label=label,
         group=group,
         split=split,
+        text=text,
         sources=sources,
         seed=seed,
         out=out,
@@ -51,7 +56,8 @@ def command(
         return
     for line in table(found):
         typer.echo(line)
-    typer.echo(f"\nGo on: headstart fit {data} --source {found['chosen']}")
+    if "pixels" in found["baselines"]:
+        typer.echo(f"\nGo on: headstart fit {data} --source {found['chosen']}")
 
 
 def table(found: dict[str, Any]) -> list[str]:
@@ -68,9 +74,10 @@ def table(found: dict[str, Any]) -> list[str]:
             + ("" if place["rows"] == found["rows"] else f"  on {place['rows']} rows")
         )
     base = found["baselines"]
+    key, raw = ("words", "a bag of words") if "words" in base else ("pixels", "raw pixels")
     lines += [
         "",
-        f"On the same rows: raw pixels {base['pixels'] * 100:.1f} %, the same network untrained "
+        f"On the same rows: {raw} {base[key] * 100:.1f} %, the same network untrained "
         f"{base['untrained'] * 100:.1f} %.",
         f"Start from {found['chosen']}.",
     ]

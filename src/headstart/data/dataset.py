@@ -13,7 +13,17 @@ from headstart import registry
 from headstart.errors import DataError, UsageError
 from headstart.types import Finding, Skip
 
-__all__ = ["PARTS", "Columns", "Dataset", "Row", "part_name", "part_of", "read", "text_of"]
+__all__ = [
+    "PARTS",
+    "Columns",
+    "Dataset",
+    "Row",
+    "Text",
+    "part_name",
+    "part_of",
+    "read",
+    "text_of",
+]
 
 PARTS = ("train", "val", "test")
 _ALIASES = {
@@ -29,12 +39,29 @@ _ALIASES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """The text of a row, told apart from a path by its type.
+
+    Attributes:
+        value: as it stood in the data, without white space at its ends; always valid Unicode.
+    """
+
+    value: str
+
+    @classmethod
+    def of(cls, value: str) -> Text:
+        """Strip a string, and put a question mark for each half of a broken surrogate pair."""
+        return cls(value.encode("utf-8", "replace").decode("utf-8").strip())
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One picture.
+    """One picture or one text.
 
     Attributes:
         name: unique within the data and safe to print: a relative path, or ``row 17``.
-        origin: a path, or an array of shape (height, width) or (height, width, channels).
+        origin: a path, an array of shape (height, width) or (height, width, channels), or a
+            :class:`Text`.
         label: the class, or None for prediction.
         group: rows with the same group stay on one side of every split.
         part: ``train``, ``val`` or ``test`` where the user has split the data.
@@ -55,6 +82,7 @@ class Columns:
     label: str | None = None
     group: str | None = None
     split: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +95,7 @@ class Dataset:
         reader: the name of the reader.
         skipped: rows that were left out, with reasons.
         findings: what the reader noticed.
+        modality: ``image`` or ``text``: which source models can read the rows.
     """
 
     rows: tuple[Row, ...]
@@ -74,6 +103,12 @@ class Dataset:
     reader: str
     skipped: tuple[Skip, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
+    modality: str = "image"
+
+    @property
+    def noun(self) -> str:
+        """What one row is, for messages."""
+        return "text" if self.modality == "text" else "picture"
 
     @property
     def classes(self) -> list[str]:
@@ -137,7 +172,8 @@ def read(data: Any, columns: Columns | None = None) -> Dataset:
     """Read whatever the user gave with the first reader that claims it.
 
     Args:
-        data: a folder, a manifest (CSV, TSV, Parquet, DataFrame) or arrays.
+        data: a folder, a manifest (CSV, TSV, JSON, Parquet, DataFrame), arrays, or
+            ``(texts, labels)``.
         columns: the manifest's columns.
 
     Raises:
@@ -149,17 +185,20 @@ def read(data: Any, columns: Columns | None = None) -> Dataset:
     if isinstance(given, Path) and not given.exists():
         raise UsageError(
             f"There is no file or folder at {given}.",
-            "Give a folder of class folders, or a CSV or Parquet manifest with --image and --label.",
+            "Give a folder of class folders, or a table (CSV, JSON lines, Parquet) with --image or "
+            "--text, and --label.",
         )
     for module in registry.load_all("data.readers"):
         if module.claims(given):
             dataset: Dataset = module.read(given, columns)
             if not dataset.rows:
-                raise DataError(f"No picture could be read from {dataset.where}.", _why(dataset))
+                message = f"No {dataset.noun} could be read from {dataset.where}."
+                raise DataError(message, _why(dataset))
             return dataset
     raise UsageError(
         f"headstart can't read {given if isinstance(given, Path) else type(given).__name__}.",
-        "Give a folder of class folders, a CSV/TSV/Parquet file, a DataFrame, or (images, labels).",
+        "Give a folder of class folders, a CSV, TSV, JSON or Parquet file, a DataFrame, "
+        "(images, labels) or (texts, labels).",
     )
 
 
@@ -167,6 +206,8 @@ def _why(dataset: Dataset) -> str:
     """The first few reasons why rows were left out."""
     shown = [f"  {skip.name}: {skip.reason}" for skip in dataset.skipped[:5]]
     more = len(dataset.skipped) - len(shown)
+    if not shown and dataset.modality == "text":
+        return "Expected one row for each text, with its class in the label column."
     if not shown:
         return "Expected one folder for each class with pictures inside: photos/cat/1.jpg."
     return "\n".join([*shown, *([f"  and {more} more"] if more > 0 else [])])

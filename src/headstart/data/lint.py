@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,10 +14,12 @@ from headstart.types import Finding
 if TYPE_CHECKING:
     from headstart.data.dataset import Row
     from headstart.data.decode import Facts
+    from headstart.data.texts import TextFacts
 
-__all__ = ["inspect_classes", "inspect_duplicates", "inspect_pictures"]
+__all__ = ["inspect_classes", "inspect_duplicates", "inspect_pictures", "inspect_texts"]
 
 SHOWN = 24
+_PICTURE = re.compile(r"\S+\.(jpe?g|png|gif|bmp|tiff?|webp)", re.IGNORECASE)
 
 
 def inspect_pictures(rows: Sequence[Row], facts: Sequence[Facts | None]) -> list[Finding]:
@@ -77,6 +80,35 @@ def inspect_pictures(rows: Sequence[Row], facts: Sequence[Facts | None]) -> list
     return findings
 
 
+def inspect_texts(
+    rows: Sequence[Row], facts: Sequence[TextFacts | None], length: int, reader: str
+) -> list[Finding]:
+    """Texts that are too long to be read whole, and rows that look like names of files.
+
+    Args:
+        rows, facts: the texts.
+        length: most tokens that the source model reads; a word is at least one.
+        reader: the source model's name.
+    """
+    seen = [(row, fact) for row, fact in zip(rows, facts, strict=True) if fact]
+    if not seen:
+        return []
+    findings = []
+    long = [row.name for row, fact in seen if fact.words > length]
+    if long:
+        verb, noun = ("has", "text") if len(long) == 1 else ("have", "texts")
+        text = f"{len(long)} {noun} {verb} more words than {reader} reads tokens ({length}): the rest was not used."
+        findings.append(Finding("truncated", "warning", text, tuple(long[:SHOWN])))
+    files = [row.name for row, _ in seen if _PICTURE.fullmatch(row.origin.value)]
+    if files:
+        text = f"{len(files)} of {len(seen)} texts look like names of pictures; if they are: --image COLUMN."
+        findings.append(Finding("file-names", "warning", text, tuple(files[:SHOWN])))
+    words = np.array([fact.words for _, fact in seen])
+    spread = f"Texts have {words.min()} to {words.max()} words (median {int(np.median(words))})."
+    findings.append(Finding("lengths", "note", spread))
+    return findings
+
+
 def inspect_classes(counts: dict[str, int]) -> list[Finding]:
     """Class counts, and whether they are lopsided."""
     listed = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:12])
@@ -124,7 +156,8 @@ def inspect_duplicates(
         word = "exact copies" if kind == "exact" else "near duplicates"
         text = f"{count} of {word} {where}."
         if where == "across classes":
-            text += " One of the two labels is wrong."
+            wrong = "is" if kind == "exact" else "may be"
+            text += f" One of the two labels {wrong} wrong."
         elif bad:
             text += " A score on such rows flatters."
         findings.append(

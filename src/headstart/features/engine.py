@@ -24,6 +24,7 @@ __all__ = [
     "TOLERANCE",
     "Check",
     "Engine",
+    "brief",
     "choose",
     "cores",
     "cosine",
@@ -195,7 +196,7 @@ def choose(
                 difference = float(np.abs(expected - got).max())
                 sound = got.shape == expected.shape and bool(np.isfinite(got).all())
             except Exception as error:  # an engine that fails is put aside, whatever its reason
-                notes.append(f"{module.NAME} {precision}: {_short(error)}")
+                notes.append(f"{module.NAME} {precision}: {brief(error)}")
                 continue
             if sound and agreement >= TOLERANCE:
                 return engine, Check(module.NAME, precision, agreement, difference, tuple(notes))
@@ -204,5 +205,6 @@ def choose(
     return reference, Check(eager.NAME, "f32", 1.0, 0.0, tuple(notes))
 
 
-def _short(error: Exception) -> str:
+def brief(error: Exception) -> str:
+    """An error in one line of at most 160 characters."""
     return " ".join(str(error).split())[:160] or type(error).__name__

@@ -6,7 +6,7 @@ import json
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from headstart.data.decode import (
 from headstart.features.cache import Cache, Space
 from headstart.features.engine import Check, Engine, choose
 from headstart.features.pipeline import chunks, flow
+from headstart.features.swept import Swept
 from headstart.types import Reporter, Skip
 
 if TYPE_CHECKING:
@@ -94,36 +95,19 @@ class Frames:
             self.space.put(items, keep=False)
 
 
-@dataclass
-class Sweep:
-    """What the pass gave.
+@dataclass(kw_only=True)
+class Sweep(Swept):
+    """What the pass over pictures gave.
 
     Attributes:
-        digests: of each row; empty for a row that can't be used.
         facts: of each row, None for a row that can't be used.
         thumbs: uint8, (rows, 32, 32); zeros for a row that can't be used.
-        skips: the rows that can't be used.
-        features: the space that holds each digest's features, float32 (width,).
-        check: the engine and its agreement with the reference.
-        seconds: that the pass took.
-        computed: rows whose features were not in the cache.
+        frames: decoded pictures by digest.
     """
 
-    digests: list[str]
     facts: list[Facts | None]
     thumbs: Array
-    skips: list[Skip]
-    features: Space
     frames: Frames
-    check: Check
-    seconds: float = 0.0
-    computed: int = 0
-    width: int = 0
-    notes: list[str] = field(default_factory=list)
-
-    def matrix(self, indices: Sequence[int]) -> Array:
-        """Features of some rows, float32 (len(indices), width)."""
-        return self.features.matrix([self.digests[i] for i in indices], "<f4", (self.width,))
 
 
 @dataclass
@@ -178,13 +162,13 @@ def sweep(
         version=RECORDS_VERSION,
     )
     out = Sweep(
-        [""] * len(rows),
-        [None] * len(rows),
-        np.zeros((len(rows), THUMB, THUMB), np.uint8),
-        [],
-        features,
-        frames,
-        Check("cached", "", 1.0, 0.0),
+        digests=[""] * len(rows),
+        facts=[None] * len(rows),
+        thumbs=np.zeros((len(rows), THUMB, THUMB), np.uint8),
+        skips=[],
+        features=features,
+        frames=frames,
+        check=Check("cached", "", 1.0, 0.0),
         width=source.width,
     )
 

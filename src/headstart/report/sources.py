@@ -78,7 +78,11 @@ def ranking(found: dict[str, Any] | None, classes: tuple[str, ...]) -> Ranking |
         for place in found["places"]
     )
     base = found.get("baselines") or {}
-    names = {"pixels": "raw pixels", "untrained": "the same network untrained"}
+    names = {
+        "pixels": "raw pixels",
+        "words": "a bag of words",
+        "untrained": "the same network untrained",
+    }
     baselines = tuple((names[key], float(base[key])) for key in names if key in base)
     others = ", ".join(found["tied"])
     says = (

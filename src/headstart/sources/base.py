@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart import registry
@@ -28,6 +29,7 @@ __all__ = [
     "find",
     "find_image",
     "fingerprint",
+    "fitting",
     "tensors_of",
 ]
 
@@ -158,7 +160,12 @@ class SourceModel:
     def title(self) -> str:
         """The name without folders of this machine, for what is given to others."""
         origin, colon, rest = self.name.partition(":")
-        return f"local:{rest.rpartition('/')[2]}" if colon and origin == "local" else self.name
+        own = origin == "local" or (origin == "transformers" and Path(rest).expanduser().is_dir())
+        return f"{origin}:{rest.rstrip('/').rpartition('/')[2]}" if colon and own else self.name
+
+    def own_head(self) -> tuple[Array, Array] | None:
+        """Weight and bias of the source's own linear head; None where there is none."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +192,9 @@ class ImageSource(SourceModel):
         if pretrained:
             if self.weights is None:
                 raise SourceError(f"The source model {self.name} has no weights to load.")
-            model.load_state_dict(self._fitting(model, self.weights()), strict=False)
+            own = {n: t for n, t in model.state_dict().items() if not _is_head(model, n)}
+            state = fitting(own, self.weights(), self.name, self.architecture)
+            model.load_state_dict(state, strict=False)
         return Network(model, self.architecture)
 
     def own_head(self) -> tuple[Array, Array] | None:
@@ -204,23 +213,6 @@ class ImageSource(SourceModel):
         if weight is None or bias is None or tuple(weight.shape) != (self.classes, self.width):
             return None
         return weight.float().numpy(), bias.float().numpy()
-
-    def _fitting(self, model: nn.Module, state: dict[str, Any]) -> dict[str, Any]:
-        """The tensors of the backbone, once all of them are there in the right shapes."""
-        own = {n: t for n, t in model.state_dict().items() if not _is_head(model, n)}
-        missing = [name for name in own if name not in state]
-        wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
-        if missing or wrong:
-            lines = [f"{name} is missing" for name in missing]
-            lines += [f"{n} is {_shape(state[n])}, not {_shape(own[n])}" for n in wrong]
-            rest = len(lines) - SHOWN
-            listed = "; ".join(lines[:SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
-            raise SourceError(
-                f"The weights of {self.name} don't fit {self.architecture}: "
-                f"{len(missing)} tensors missing, {len(wrong)} of another shape ({listed}).",
-                "Name the architecture that they were trained in.",
-            )
-        return {name: state[name] for name in own}
 
 
 class Network:
@@ -279,6 +271,34 @@ def create(architecture: str, classes: int) -> nn.Module:
     except RuntimeError as error:
         raise SourceError(f"timm has no architecture {architecture!r}: {error}.") from error
     return model
+
+
+def fitting(
+    own: dict[str, Any], state: dict[str, Any], name: str, architecture: str
+) -> dict[str, Any]:
+    """The tensors of a network, once all of them are there in the right shapes.
+
+    Args:
+        own: the network's tensors that must be given.
+        state: the tensors that there are.
+        name, architecture: of the source model, for the message.
+
+    Raises:
+        SourceError: some are missing or of another shape; the layers are named.
+    """
+    missing = [key for key in own if key not in state]
+    wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if missing or wrong:
+        lines = [f"{key} is missing" for key in missing]
+        lines += [f"{n} is {_shape(state[n])}, not {_shape(own[n])}" for n in wrong]
+        rest = len(lines) - SHOWN
+        listed = "; ".join(lines[:SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
+        raise SourceError(
+            f"The weights of {name} don't fit {architecture}: "
+            f"{len(missing)} tensors missing, {len(wrong)} of another shape ({listed}).",
+            "Name the architecture that they were trained in.",
+        )
+    return {key: state[key] for key in own}
 
 
 def fingerprint(state: dict[str, Any]) -> str:

@@ -16,8 +16,8 @@ from headstart.sources.base import Contract, ImageSource, Network
 from headstart.tasks.classify import score
 from headstart.train.feeds import ActivationFeed, PixelFeed, augment_of
 from headstart.types import Reporter
+from headstart.workflow.pictures import Pictures
 from headstart.workflow.plan import Run
-from headstart.workflow.prepare import Prepared
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +43,7 @@ class Bench:
     """One prepared data set with one source model."""
 
     def __init__(
-        self, run: Run, data: Prepared, source: ImageSource, cache: Cache, reporter: Reporter
+        self, run: Run, data: Pictures, source: ImageSource, cache: Cache, reporter: Reporter
     ) -> None:
         self.run, self.data, self.source, self.cache, self.reporter = (
             run,

@@ -13,8 +13,8 @@ from PIL import Image
 
 from headstart.data.decode import BadPicture
 from headstart.sources.base import ImageSource
+from headstart.workflow.pictures import Pictures
 from headstart.workflow.plan import Run
-from headstart.workflow.prepare import Prepared
 from headstart.workflow.trials import Trial
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PICTURE = 160
 
 def gather(
     run: Run,
-    data: Prepared,
+    data: Pictures,
     source: ImageSource,
     tried: Sequence[Trial],
     targets: Array,
@@ -88,7 +88,7 @@ def gather(
 
 
 def _mistakes(
-    data: Prepared, targets: Array, probabilities: Array, test: Sequence[int]
+    data: Pictures, targets: Array, probabilities: Array, test: Sequence[int]
 ) -> list[dict[str, Any]]:
     """The wrong answers of which the model was surest, with small pictures."""
     predicted = probabilities.argmax(axis=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.dataset import Columns, Dataset
-from headstart.errors import Interrupted, RunError
+from headstart.errors import Interrupted, RunError, UsageError
 from headstart.export.bundle import Model
 from headstart.features.cache import Cache
 from headstart.progress import Silent
@@ -16,8 +16,9 @@ from headstart.sources.base import ImageSource, find_image
 from headstart.types import Reporter
 from headstart.workflow.bench import Bench
 from headstart.workflow.conclude import Conclusion
+from headstart.workflow.pictures import Pictures, prepare
 from headstart.workflow.plan import Plan, Run, parse_budget
-from headstart.workflow.prepare import Prepared, prepare, read_given
+from headstart.workflow.prepare import read_given
 from headstart.workflow.rank import ALL, candidates, rank_prepared, with_source
 from headstart.workflow.search import Clock, Search
 
@@ -62,6 +63,7 @@ def fit(
     label: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    text: str | None = None,
     source: str | None = None,
     methods: Sequence[str] = (),
     settings: dict[str, dict[str, str]] | None = None,
@@ -80,6 +82,7 @@ def fit(
         data: a folder of class folders (with train/val/test above them or not), a manifest (CSV,
             TSV, Parquet, DataFrame), or ``(images, labels)``.
         image, label, group, split: columns of a manifest.
+        text: the column of texts; they can be ranked for (:func:`headstart.rank`), not yet fitted.
         source: the source model's name (EfficientNet-Lite0 by default), several with commas
             between them, ``auto`` or ``all-available``: of several, the best is chosen by ranking.
         methods: try these alone (``linear_probe``, ``partial``, ``full``).
@@ -113,7 +116,7 @@ def fit(
             )
         columns = run.plan.columns
     else:
-        columns = Columns(image, label, group, split)
+        columns = Columns(image, label, group, split, text)
         path = str(data) if isinstance(data, str | Path) else ""
         plan = Plan(
             data=path,
@@ -130,6 +133,13 @@ def fit(
         )
         given, run = data, None
     dataset = read_given(given, columns)
+    if dataset.modality == "text":
+        named = given if isinstance(given, str | Path) else "DATA"
+        raise UsageError(
+            "fit reads pictures so far, and these data are texts.",
+            "Rank source models for texts: headstart rank "
+            f"{named} --text {columns.text or 'COLUMN'} --label {columns.label or 'COLUMN'}",
+        )
     if run is None:
         run = Run.create(plan, out)
     return fit_dataset(run, dataset, reporter)
@@ -171,8 +181,8 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
 
 
 def _ranked(
-    run: Run, data: Prepared, names: list[str], cache: Cache, reporter: Reporter
-) -> tuple[ImageSource, Prepared]:
+    run: Run, data: Pictures, names: list[str], cache: Cache, reporter: Reporter
+) -> tuple[ImageSource, Pictures]:
     """Rank several source models, or recall how a resumed run ranked them; prepare the best one."""
     known = run.remembered("ranking.json")
     if known is None:

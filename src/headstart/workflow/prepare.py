@@ -1,9 +1,14 @@
-"""From what the user gave to rows that can be used: read, sweep, inspect, split, seal."""
+"""From rows that were read to rows that can be used: inspect, split, seal, whatever the modality.
+
+What differs between pictures and texts (how they are read, which of them are alike, what is odd about
+them) stands in ``pictures`` and ``texts``; they call :func:`usable_rows` and then :func:`settle`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +16,19 @@ import numpy as np
 
 from headstart import registry
 from headstart.data.dataset import Columns, Dataset, read
-from headstart.data.duplicates import components, exact, near
-from headstart.data.lint import inspect_classes, inspect_duplicates, inspect_pictures
+from headstart.data.duplicates import components
+from headstart.data.lint import inspect_classes, inspect_duplicates
 from headstart.data.sealed import Labels
 from headstart.data.split import Split, assign, folds
 from headstart.errors import DataError, RunError
-from headstart.features.cache import Cache
-from headstart.features.extract import Sweep, sweep
-from headstart.sources.base import ImageSource
-from headstart.types import Finding, Reporter, Skip
+from headstart.features.swept import Swept
+from headstart.types import Finding, Skip
 from headstart.workflow.plan import Run
 
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["Prepared", "prepare", "read_given"]
+__all__ = ["Prepared", "Usable", "need_classes", "read_given", "settle", "usable_rows"]
 
 FEWEST_TEST = 2
 
@@ -36,15 +39,14 @@ class Prepared:
 
     Attributes:
         dataset: the usable rows.
-        digests, origins: of each row.
+        digests: of each row.
         classes: names, in the order of the targets.
         labels: sealed for the test part.
         split: row indices of each part.
         masks: (folds, learn rows) training masks, over ``split.learn``.
-        findings, skipped: of the inspection.
-        sweep: features and frames.
+        findings: of the inspection.
+        sweep: the features.
         rows: for each usable row, its place in the sweep.
-        native: median short side of the pictures, px.
         fingerprint: of names, contents and labels.
     """
 
@@ -55,9 +57,8 @@ class Prepared:
     split: Split
     masks: Array
     findings: list[Finding]
-    sweep: Sweep
+    sweep: Swept
     rows: list[int]
-    native: int
     fingerprint: str
 
     @property
@@ -70,54 +71,93 @@ class Prepared:
         return self.sweep.matrix([self.rows[index] for index in indices])
 
 
-def prepare(
-    run: Run, dataset: Dataset, source: ImageSource, cache: Cache, reporter: Reporter
-) -> Prepared:
-    """Read every picture once, list what can't be used, split the rest and seal the test labels.
+@dataclass(frozen=True)
+class Usable:
+    """The rows that can be used.
+
+    Attributes:
+        dataset: with these rows alone.
+        rows: for each, its place in the sweep.
+        digests: of each.
+        findings: about classes that were left out.
+    """
+
+    dataset: Dataset
+    rows: list[int]
+    digests: list[str]
+    findings: list[Finding]
+
+
+def usable_rows(dataset: Dataset, swept: Swept) -> Usable:
+    """Leave out the rows that the sweep couldn't use, and classes that can't be learned and tested.
 
     Raises:
-        DataError: fewer than two classes are left, or a part is empty.
+        DataError: fewer than two classes are left.
+    """
+    place = {row.name: index for index, row in enumerate(dataset.rows)}
+    usable, findings = _testable(dataset.without(swept.skips))
+    need_classes(usable)
+    rows = [place[row.name] for row in usable.rows]
+    return Usable(usable, rows, [swept.digests[index] for index in rows], findings)
+
+
+def settle(
+    run: Run,
+    usable: Usable,
+    swept: Swept,
+    same: list[list[int]],
+    alike: Sequence[tuple[int, int]],
+    oddities: Sequence[Finding],
+) -> Prepared:
+    """Split the usable rows, with copies on one side, and seal the test labels.
+
+    Args:
+        run: the run, whose ledger and ``data.json`` are written.
+        usable: the rows.
+        swept: what was extracted.
+        same: groups of rows with the same content.
+        alike: pairs of rows with nearly the same content.
+        oddities: what the modality's own inspection found.
+
+    Raises:
+        DataError: a part is empty.
         RunError: the data are not those that a resumed run began with.
     """
-    _need_classes(dataset)
-    swept = sweep(dataset.rows, source, None, cache, reporter)
-    place = {row.name: index for index, row in enumerate(dataset.rows)}
-    usable = dataset.without(swept.skips)
-    usable, findings = _testable(usable)
-    _need_classes(usable)
-    rows = [place[row.name] for row in usable.rows]
-    digests = [swept.digests[index] for index in rows]
-    facts = [swept.facts[index] for index in rows]
-    labels = [str(row.label) for row in usable.rows]
-    same = exact(digests)
-    alike = near(swept.thumbs[rows], np.ones(len(rows), bool))
-    given = {index: row.part for index, row in enumerate(usable.rows) if row.part}
-    findings += inspect_duplicates(usable.rows, labels, same, alike, given)
-    classes = usable.classes
+    dataset, rows = usable.dataset, usable.dataset.rows
+    labels = [str(row.label) for row in rows]
+    given = {index: row.part for index, row in enumerate(rows) if row.part}
+    copies = inspect_duplicates(rows, labels, same, alike, given)
+    classes = dataset.classes
     numbers = {name: number for number, name in enumerate(classes)}
     targets = np.array([numbers[label] for label in labels])
-    linked = components(len(rows), [*same, *alike], [row.group for row in usable.rows])
-    split, more = _split(usable, targets, linked, same, run.plan.seed, run.plan.test_share)
-    findings += more
-    print_of = _fingerprint(usable, digests)
-    _same_data(run, print_of, split)
+    linked = components(len(rows), [*same, *alike], [row.group for row in rows])
+    split, leaks = _split(dataset, targets, linked, same, run.plan.seed, run.plan.test_share)
+    fingerprint = _fingerprint(dataset, usable.digests)
+    _same_data(run, fingerprint, split)
     if not run.ledger.entries:
         run.ledger.record("all", len(rows), "inspect", "class counts, and labels of duplicate rows")
         if split.how.startswith("split here"):
             run.ledger.record("all", len(rows), "split", "stratify before the test part is sealed")
         run.ledger.record("test", 0, "seal", f"{len(split.test)} rows sealed until the verdict")
-    sides = [min(fact.width, fact.height) for fact in facts if fact]
     findings = [
+        *dataset.findings,
+        *inspect_classes(dataset.counts),
+        *oddities,
         *usable.findings,
-        *inspect_classes(usable.counts),
-        *inspect_pictures(usable.rows, facts),
-        *findings,
+        *copies,
+        *leaks,
     ]
-    masks = _masks(split, targets, linked, run.plan.seed)
-    native = int(np.median(sides))
-    sealed = Labels(targets, split.test, run.ledger)
     return Prepared(
-        usable, digests, classes, sealed, split, masks, findings, swept, rows, native, print_of
+        dataset,
+        usable.digests,
+        classes,
+        Labels(targets, split.test, run.ledger),
+        split,
+        _masks(split, targets, linked, run.plan.seed),
+        findings,
+        swept,
+        usable.rows,
+        fingerprint,
     )
 
 
@@ -129,7 +169,12 @@ def read_given(given: Any, columns: Columns) -> Dataset:
     return read(given, columns)
 
 
-def _need_classes(dataset: Dataset) -> None:
+def need_classes(dataset: Dataset) -> None:
+    """Refuse data with fewer than two classes, before anything is computed.
+
+    Raises:
+        DataError: there are fewer.
+    """
     if len(dataset.classes) >= 2:
         return
     only = f"only one class, {dataset.classes[0]!r}," if dataset.classes else "no class"
@@ -138,7 +183,9 @@ def _need_classes(dataset: Dataset) -> None:
     raise DataError(
         f"{dataset.where} has {only} that can be used; at least two are needed."
         + (f" Left out: {why}." if why else ""),
-        "Put each class's pictures in a folder of its own: photos/cat/1.jpg, photos/dog/2.jpg.",
+        "Name the column that holds the classes: --label COLUMN."
+        if dataset.modality == "text"
+        else "Put each class's pictures in a folder of its own: photos/cat/1.jpg, photos/dog/2.jpg.",
     )
 
 
@@ -153,15 +200,15 @@ def _testable(dataset: Dataset) -> tuple[Dataset, list[Finding]]:
             skips.append(
                 Skip(
                     row.name,
-                    f"the only picture of the class {label!r}: can't be learned and tested",
+                    f"the only {dataset.noun} of the class {label!r}: can't be learned and tested",
                 )
             )
         elif label not in trained:
-            skips.append(Skip(row.name, f"the class {label!r} has no training picture"))
+            skips.append(Skip(row.name, f"the class {label!r} has no training {dataset.noun}"))
     if not skips:
         return dataset, []
     gone = sorted(set(dataset.classes) - set(dataset.without(skips).classes))
-    text = f"{len(gone)} classes were left out, for want of pictures to learn from: {', '.join(gone[:12])}."
+    text = f"{len(gone)} classes were left out, for want of {dataset.noun}s to learn from: {', '.join(gone[:12])}."
     finding = Finding("class-left-out", "warning", text, tuple(skip.name for skip in skips[:24]))
     return dataset.without(skips), [finding]
 
@@ -185,7 +232,7 @@ def _split(
             raise DataError(
                 f"{len(targets)} usable rows in {len(set(linked.tolist()))} independent groups can't be "
                 "split into a part to learn from and a part to test on.",
-                "Add pictures, or groups: at least a few of each class are needed.",
+                f"Add {dataset.noun}s, or groups: at least a few of each class are needed.",
             )
         how = f"split here: {100 * (1 - share):.0f}/{100 * share:.0f}, stratified"
         grouped = any(row.group for row in dataset.rows)

@@ -14,15 +14,16 @@ import numpy as np
 from headstart.data.dataset import Columns
 from headstart.errors import HeadstartError, RunError, UsageError
 from headstart.features.cache import Cache
-from headstart.features.extract import sweep
 from headstart.methods.finetune.linear_probe import ITERATIONS
 from headstart.methods.finetune.linear_probe import Method as Probe
 from headstart.progress import Silent
 from headstart.selection import ranker
-from headstart.sources.base import ImageSource, Network, available, find_image
+from headstart.sources.base import ImageSource, SourceModel, available
 from headstart.types import Reporter
+from headstart.workflow import modality, pictures
+from headstart.workflow.pictures import Pictures
 from headstart.workflow.plan import Plan, Run
-from headstart.workflow.prepare import Prepared, prepare, read_given
+from headstart.workflow.prepare import Prepared, read_given
 
 if TYPE_CHECKING:
     from headstart.types import Array
@@ -47,8 +48,8 @@ class Ranking:
             the best after transfer), ``regret`` (expected loss against the best, as a share),
             ``rows`` it was judged on, ``seconds``, ``parameters`` and ``scores`` (transferability
             scores by name); the most probably best first, dropped candidates last.
-        baselines: accuracy of a probe on raw ``pixels`` and on an ``untrained`` network, and of the
-            leader on the same rows.
+        baselines: accuracy of a probe on raw ``pixels`` (for texts: ``words``, a bag of them) and on
+            an ``untrained`` network, and of the leader on the same rows.
         mismatch: a sentence where no candidate beats the baselines; otherwise empty.
         skipped: candidates that could not be used, and why.
         rows: held-out rows of the last round.
@@ -73,18 +74,23 @@ class Ranking:
         return asdict(self)
 
 
-def candidates(text: str) -> list[str]:
+def candidates(text: str, kind: str = "image") -> list[str]:
     """Names of source models from what the user typed.
 
-    ``auto`` and ``all-available`` mean every source model whose weights are on this machine.
+    ``auto`` and ``all-available`` mean every source model of the modality (``image`` or ``text``)
+    whose weights are on this machine.
 
     Raises:
         UsageError: the list is empty.
+        RunError: no source model of the modality is on this machine.
     """
     if text in (AUTO, ALL):
-        names = available()
+        names = available(kind)
         if not names:
-            raise RunError("No source model is on this machine.", "Fetch one: headstart zoo")
+            raise RunError(
+                f"No {kind} source model is on this machine.",
+                f"Find and fetch one: headstart zoo --modality {kind}",
+            )
         return names
     names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if not names:
@@ -99,16 +105,19 @@ def rank(
     label: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    text: str | None = None,
     sources: str | Sequence[str] = AUTO,
     seed: int = 0,
     out: Path | str | None = None,
     reporter: Reporter | None = None,
 ) -> Ranking:
-    """Rank source models for a labelled set of pictures, without fine-tuning any.
+    """Rank source models for a labelled set of pictures or texts, without fine-tuning any.
 
     Args:
-        data: as for :func:`headstart.fit`.
+        data: as for :func:`headstart.fit`, or texts: a table (CSV, TSV, JSON lines, Parquet,
+            DataFrame) with a column of them, or ``(texts, labels)``.
         image, label, group, split: columns of a manifest.
+        text: the column of texts; looked for by its usual names when there is no column of images.
         sources: ``auto`` (every one on this machine, the hopeless dropped early),
             ``all-available`` (every one, on all rows), or names.
         seed: of every random choice.
@@ -123,17 +132,17 @@ def rank(
         'resnet50'
     """
     reporter = reporter or Silent()
-    text = sources if isinstance(sources, str) else ",".join(sources)
-    names = candidates(text)
+    asked = sources if isinstance(sources, str) else ",".join(sources)
     path = str(data) if isinstance(data, str | Path) else ""
-    columns = Columns(image, label, group, split)
-    found = [find_image(one) for one in names]
+    columns = Columns(image, label, group, split, text)
     dataset = read_given(data, columns)
-    name = f"rank-{Path(path).resolve().stem}" if path else "rank-arrays"
-    run = Run.create(Plan(data=path, columns=columns, source=text, seed=seed, name=name), out)
+    room = modality.of(dataset)
+    found = [room.find(one) for one in candidates(asked, dataset.modality)]
+    name = f"rank-{Path(path).resolve().stem}" if path else f"rank-{dataset.reader}"
+    run = Run.create(Plan(data=path, columns=columns, source=asked, seed=seed, name=name), out)
     cache = Cache()
-    prepared = prepare(run, dataset, found[0], cache, reporter)
-    ranking = rank_prepared(run, prepared, found, cache, reporter, thorough=text == ALL)
+    prepared = room.prepare(run, dataset, found[0], cache, reporter)
+    ranking = rank_prepared(run, prepared, found, cache, reporter, thorough=asked == ALL)
     run.remember("ranking.json", ranking.as_dict())
     cache.trim()
     return ranking
@@ -142,7 +151,7 @@ def rank(
 def rank_prepared(
     run: Run,
     data: Prepared,
-    sources: Sequence[ImageSource],
+    sources: Sequence[SourceModel],
     cache: Cache,
     reporter: Reporter,
     *,
@@ -175,7 +184,7 @@ def rank_prepared(
             alive = {one.name: alive[one.name] for one in standings if one.best >= ranker.HOPELESS}
             if len(alive) == 1 or standings[0].best >= ranker.SURE:
                 break
-    costs = {name: float(source.macs or source.parameters) for name, source in alive.items()}
+    costs = {name: contest.room.cost(source) for name, source in alive.items()}
     chosen, tied = ranker.choose([one for one in standings if one.name in alive], costs)
     for name in alive:
         places[name]["scores"] = contest.scores(alive[name], int(places[name]["rows"]))
@@ -194,10 +203,10 @@ def rank_prepared(
     )
 
 
-def with_source(data: Prepared, source: ImageSource, cache: Cache, reporter: Reporter) -> Prepared:
+def with_source(data: Pictures, source: ImageSource, cache: Cache, reporter: Reporter) -> Pictures:
     """The same rows with another source model's features; nothing is decoded again."""
     rows = data.dataset.rows
-    swept = sweep(rows, source, None, cache, reporter, title=f"Features of {source.name}")
+    swept = pictures.extract(rows, source, cache, reporter)
     if swept.skips:
         first = swept.skips[0]
         raise RunError(
@@ -208,7 +217,7 @@ def with_source(data: Prepared, source: ImageSource, cache: Cache, reporter: Rep
     return replace(data, sweep=swept, rows=list(range(len(rows))))
 
 
-def _place(one: ranker.Standing, rows: int, seconds: float, source: ImageSource) -> dict[str, Any]:
+def _place(one: ranker.Standing, rows: int, seconds: float, source: SourceModel) -> dict[str, Any]:
     return {
         "name": one.name,
         "score": one.score.value,
@@ -228,6 +237,7 @@ class _Contest:
 
     def __init__(self, run: Run, data: Prepared, cache: Cache, reporter: Reporter) -> None:
         self.data, self.cache, self.reporter, self.seed = data, cache, reporter, run.plan.seed
+        self.room = modality.of(data.dataset)
         self.learn = np.array(data.split.learn)
         self.targets = data.labels.open("ranking", "rank source models")[self.learn]
         self.classes = len(data.classes)
@@ -236,22 +246,19 @@ class _Contest:
         self._features: dict[tuple[str, int], Array] = {}
         self._engines: dict[str, Any] = {}
 
-    def features(self, source: ImageSource, size: int) -> Array:
+    def features(self, source: SourceModel, size: int) -> Array:
         """Features of the first ``size`` rows of the order; rows seen before come from the cache."""
         key = (source.name, size)
         if key not in self._features:
             begun = time.perf_counter()
             rows = [self.data.dataset.rows[i] for i in self.learn[self.order[:size]]]
-            untrained = source.weights is None
-            swept = sweep(
+            swept = self.room.extract(
                 rows,
                 source,
-                self._untrained(source) if untrained else None,
                 self.cache,
                 self.reporter,
-                weights=f"untrained {self.seed}" if untrained else "",
+                seed=self.seed if source.weights is None else None,
                 engines=self._engines,
-                title=f"Features of {source.name}",
             )
             self._features = {k: v for k, v in self._features.items() if k[0] != source.name}
             self._features[key] = swept.matrix(range(len(rows)))
@@ -259,13 +266,7 @@ class _Contest:
             self.seconds[source.name] = spent + time.perf_counter() - begun
         return self._features[key]
 
-    def _untrained(self, source: ImageSource) -> Network:
-        import torch
-
-        torch.manual_seed(self.seed)
-        return source.build(pretrained=False)
-
-    def hits(self, source: ImageSource, size: int) -> Array:
+    def hits(self, source: SourceModel, size: int) -> Array:
         """Share right of each held-out row by a cross-validated probe on a source's features."""
         features = self.features(source, size)
         begun = time.perf_counter()
@@ -287,7 +288,7 @@ class _Contest:
         hits: Array = probe.held_out[judged].argmax(axis=1) == targets[judged]
         return hits.astype(np.float64)
 
-    def scores(self, source: ImageSource, size: int) -> dict[str, float]:
+    def scores(self, source: SourceModel, size: int) -> dict[str, float]:
         """Every transferability score; those of the source's own head where it has one."""
         from headstart import registry
         from headstart.methods.finetune.linear_probe import softmax
@@ -303,7 +304,7 @@ class _Contest:
             out[module.__name__.rsplit(".", 1)[-1]] = value if math.isfinite(value) else math.nan
         return out
 
-    def projection(self, sources: list[ImageSource]) -> tuple[dict[str, Any], list[int]]:
+    def projection(self, sources: list[SourceModel]) -> tuple[dict[str, Any], list[int]]:
         """Two principal coordinates of some rows in the features of the first few sources."""
         from headstart.methods.finetune.linear_probe import whiten
 
@@ -314,20 +315,19 @@ class _Contest:
             out[source.name] = np.round(rotated[:, -2:].astype(float), 3).tolist()
         return out, self.targets[self.order[:drawn]].tolist()
 
-    def _known(self, source: ImageSource, least: int) -> int:
+    def _known(self, source: SourceModel, least: int) -> int:
         """The size whose features are at hand."""
         return next((n for name, n in self._features if name == source.name and n >= least), least)
 
-    def baselines(self, leader: ImageSource) -> tuple[dict[str, float], str]:
-        """Raw pixels and an untrained network, against the leader on the same rows."""
+    def baselines(self, leader: SourceModel) -> tuple[dict[str, float], str]:
+        """No source model at all and an untrained network, against the leader on the same rows."""
         size = min(len(self.order), BASELINE_ROWS)
         rows = self.learn[self.order[:size]]
         untrained = replace(leader, name=f"{leader.name} untrained", weights=None)
-        thumbs = self.data.sweep.thumbs[[self.data.rows[i] for i in rows]]
-        pixels = thumbs.reshape(size, -1).astype(np.float32) / 255
+        key, raw = self.room.RAW
         ours = self.hits(leader, size)
         others = {
-            "pixels": self.probe(pixels, size, "Probing raw pixels"),
+            key: self.probe(self.room.raw(self.data, rows.tolist()), size, f"Probing {raw}"),
             "untrained": self.hits(untrained, size),
         }
         values = {"leader": float(ours.mean())}
@@ -338,7 +338,7 @@ class _Contest:
                 for one in ranker.stand({"leader": ours, name: hits}, self.seed, departure=0.0)
             }
             if standing["leader"].best < ranker.SURE:
-                what = "raw pixels" if name == "pixels" else "an untrained network"
+                what = raw if name == key else "an untrained network"
                 return values, (
                     f"No source model's features are surely better than {what} "
                     f"({values['leader'] * 100:.1f} against {values[name] * 100:.1f} % of {size} "

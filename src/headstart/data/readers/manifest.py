@@ -1,14 +1,15 @@
-"""A table with one row for each picture: CSV, TSV, Parquet or a pandas DataFrame."""
+"""A table with one row for each picture or text: CSV, TSV, JSON, Parquet or a pandas DataFrame."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstart.data.dataset import Columns, Dataset, Row, part_of, text_of
-from headstart.errors import DataError, UsageError, nearest
+from headstart.data.dataset import Columns, Dataset, Row, Text, part_of, text_of
+from headstart.data.tables import is_table, load
+from headstart.errors import UsageError, nearest
 from headstart.files import printable
 from headstart.types import Skip
 
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["claims", "read"]
 
 RANK = 2
-_SUFFIXES = {".csv": ",", ".tsv": "\t", ".txt": None, ".parquet": None, ".pq": None}
-_MISSING = ["", "nan", "NaN", "<NA>"]
-"""What pandas writes for a missing cell; ``None`` and ``NA`` may be names of classes."""
 _USUAL = {
     "image": ("image", "path", "file", "filename", "filepath", "image_path", "img"),
+    "text": (
+        "text",
+        "sentence",
+        "review",
+        "question",
+        "utterance",
+        "comment",
+        "message",
+        "content",
+    ),
     "label": ("label", "class", "target", "y", "category"),
     "group": ("group",),
     "split": ("split",),
@@ -32,36 +40,82 @@ _USUAL = {
 def claims(data: Any) -> bool:
     """Whether this is a table file or a DataFrame."""
     if isinstance(data, Path):
-        return data.is_file() and data.suffix.lower() in _SUFFIXES
+        return data.is_file() and is_table(data)
     return type(data).__name__ == "DataFrame" and type(data).__module__.startswith("pandas")
 
 
 def read(data: Any, columns: Columns) -> Dataset:
-    """Read the table; a row without a path, a label or a file is listed and left out.
+    """Read the table; a row without a path or a text, a label or a file is listed and left out.
 
-    Relative paths are looked up beside the manifest, or in the working folder for a DataFrame.
+    The rows are texts when a text column is named, or when there is no column that looks like the
+    pictures' paths but one that looks like texts. Relative paths are looked up beside the manifest,
+    or in the working folder for a DataFrame.
 
     Raises:
         UsageError: a column is missing (the nearest names are offered) or a split has an unknown
             value.
         DataError: the file isn't a table.
     """
-    table = _load(data) if isinstance(data, Path) else data
+    table, bad = load(data) if isinstance(data, Path) else (data, {})
     where = str(data) if isinstance(data, Path) else "the DataFrame"
     base = data.parent if isinstance(data, Path) else Path()
-    image = _column(table, columns.image, "image", where, needed=True)
-    label = _column(table, columns.label, "label", where, needed=True)
-    group = _column(table, columns.group, "group", where)
-    split = _column(table, columns.split, "split", where)
+    modality, content = _content(table, columns, where)
+    places = (
+        content,
+        _column(table, columns.label, "label", where, needed=True),
+        _column(table, columns.group, "group", where),
+        _column(table, columns.split, "split", where),
+    )
+    found = (
+        _texts(_cells(table, places))
+        if modality == "text"
+        else _pictures(_cells(table, places), base)
+    )
     rows: list[Row] = []
     skips: list[Skip] = []
+    for number, (row, reason) in enumerate(found, start=1):
+        if reason:
+            skips.append(Skip(row.name, f"{bad.get(number, reason)} (row {number})"))
+        else:
+            rows.append(row)
+    return Dataset(tuple(rows), where, "manifest", tuple(skips), modality=modality)
+
+
+def _content(table: pd.DataFrame, columns: Columns, where: str) -> tuple[str, int | None]:
+    """The modality, and the place of the column that holds the paths or the texts."""
+    if columns.image and columns.text:
+        raise UsageError(
+            f"Both --image {columns.image} and --text {columns.text} were given.",
+            "Name the column with the pictures' paths, or the column with the texts.",
+        )
+    if columns.text:
+        return "text", _column(table, columns.text, "text", where)
+    place = _column(table, columns.image, "image", where)
+    if place is None and (text := _column(table, None, "text", where)) is not None:
+        return "text", text
+    if place is None:
+        present = ", ".join(map(str, table.columns)) or "none"
+        raise UsageError(
+            f"{where} has no column that looks like the image or the text.",
+            f"Name it: --image COLUMN, or --text COLUMN. Columns here: {present}.",
+        )
+    return "image", place
+
+
+Cells = tuple[Any, Any, Any, Any]
+
+
+def _cells(table: pd.DataFrame, places: tuple[int | None, ...]) -> Iterator[Cells]:
+    """The content, label, group and split of each row; None where there is no column."""
+    wanted = [[None] * len(table) if p is None else table.iloc[:, p] for p in places]
+    yield from zip(*wanted, strict=True)
+
+
+def _pictures(cells: Iterator[Cells], base: Path) -> Iterator[tuple[Row, str]]:
+    """Each row, and why it can't be used (empty when it can)."""
     seen: dict[str, int] = {}
-    wanted = [
-        [None] * len(table) if place is None else table.iloc[:, place]
-        for place in (image, label, group, split)
-    ]
-    for number, cells in enumerate(zip(*wanted, strict=True), start=1):
-        path, klass, cluster, part = (text_of(cell) for cell in cells)
+    for number, values in enumerate(cells, start=1):
+        path, klass, cluster, part = (text_of(cell) for cell in values)
         name = printable(path) if path else f"row {number}"
         if name in seen:
             seen[name] += 1
@@ -69,11 +123,27 @@ def read(data: Any, columns: Columns) -> Dataset:
         seen.setdefault(name, 1)
         target = _target(path, base)
         reason = _reason(path, klass, target)
-        if reason:
-            skips.append(Skip(name, f"{reason} (row {number})"))
+        kept = None if reason else part_of(part, f"Row {number}")
+        yield Row(name, target, klass, cluster, kept), reason
+
+
+def _texts(cells: Iterator[Cells]) -> Iterator[tuple[Row, str]]:
+    """Each row, and why it can't be used (empty when it can)."""
+    for number, values in enumerate(cells, start=1):
+        name = f"row {number}"
+        odd = [
+            f"the {what} is a {type(cell).__name__}"
+            for what, cell in zip(("text", "label"), values, strict=False)
+            if isinstance(cell, dict | list | tuple) or type(cell).__name__ == "ndarray"
+        ]
+        if odd:
+            yield Row(name, None), odd[0]
             continue
-        rows.append(Row(name, target, klass, cluster, part_of(part, f"Row {number}")))
-    return Dataset(tuple(rows), where, "manifest", tuple(skips))
+        text, klass, cluster, part = (text_of(cell) for cell in values)
+        reason = "" if klass else "the label is missing"
+        reason = reason if text else "the text is missing"
+        kept = None if reason else part_of(part, f"Row {number}")
+        yield Row(name, Text.of(text or ""), klass, cluster, kept), reason
 
 
 def _target(path: str | None, base: Path) -> Path:
@@ -119,32 +189,3 @@ def _column(
             f"Name it: --{role} COLUMN. Columns here: {', '.join(present) or 'none'}.",
         )
     return None
-
-
-def _load(path: Path) -> pd.DataFrame:
-    """Read the file into a table of text (Parquet keeps its types)."""
-    import pandas as pd
-
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pd.read_parquet(path)
-        separator = _SUFFIXES[path.suffix.lower()]
-        return pd.read_csv(
-            path,
-            sep=separator,
-            engine="c" if separator else "python",
-            dtype=str,
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            na_values=_MISSING,
-            skipinitialspace=True,
-        )
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text.", f"Convert it: iconv -t UTF-8 {path.name} > utf8.csv"
-        ) from error
-    except OSError as error:
-        raise DataError(f"Can't read {path}: {error.strerror or error}.") from error
-    except (ValueError, csv.Error) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path} can't be read as a table: {reason}.") from error

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from headstart.types import Array
 
-__all__ = ["NAME", "PRECISIONS", "Engine", "missing"]
+__all__ = ["NAME", "PRECISIONS", "Engine", "TextEngine", "missing"]
 
 RANK = 1
 NAME = "CUDA"
@@ -56,3 +56,26 @@ class Engine:
                     value = part(value)
             out: Array = value.float().cpu().numpy()
         return out
+
+
+class TextEngine:
+    """Runs a text network on the first GPU; precision ``bf16`` runs it under autocast."""
+
+    def __init__(self, network: nn.Module, precision: str) -> None:
+        import torch
+
+        self.network = copy.deepcopy(network).eval().to("cuda")
+        self.precision = precision
+        self._half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+    def run(self, ids: Array, mask: Array) -> Array:
+        """Run one batch: token ids and mask (n, L), int64; gives (n, width)."""
+        import torch
+
+        tokens, known = (torch.from_numpy(a).to("cuda", non_blocking=True) for a in (ids, mask))
+        with (
+            torch.inference_mode(),
+            torch.autocast("cuda", dtype=self._half, enabled=self.precision == "bf16"),
+        ):
+            found: Array = self.network(tokens, known).float().cpu().numpy()
+        return found

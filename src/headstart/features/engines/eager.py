@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from headstart.types import Array
 
-__all__ = ["NAME", "PRECISIONS", "Engine", "missing"]
+__all__ = ["NAME", "PRECISIONS", "Engine", "TextEngine", "missing"]
 
 RANK = 9
 NAME = "PyTorch eager"
@@ -42,3 +42,19 @@ class Engine:
                 value = part(value)
             out: Array = value.float().numpy()
         return out
+
+
+class TextEngine:
+    """Runs a text network as PyTorch does, in float32 on the CPU."""
+
+    def __init__(self, network: nn.Module, precision: str = "f32") -> None:
+        self.network = network.eval()
+        self.precision = precision
+
+    def run(self, ids: Array, mask: Array) -> Array:
+        """Run one batch: token ids and mask (n, L), int64; gives (n, width)."""
+        import torch
+
+        with torch.inference_mode():
+            found: Array = self.network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+        return found

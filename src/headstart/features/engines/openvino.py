@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from headstart.types import Array
 
-__all__ = ["NAME", "PRECISIONS", "Engine", "missing"]
+__all__ = ["NAME", "PRECISIONS", "Engine", "TextEngine", "missing"]
 
 RANK = 2
 NAME = "OpenVINO"
@@ -86,17 +86,63 @@ class Engine:
         return out
 
 
+class TextEngine:
+    """A text network compiled for batches of any size and length.
+
+    Args:
+        network: from token ids and mask to features.
+        precision: ``f32`` or ``bf16``.
+    """
+
+    def __init__(self, network: nn.Module, precision: str) -> None:
+        import openvino
+        import torch
+
+        from headstart.features.engine import cores
+
+        if precision != "f32" and not has_bf16():
+            raise RuntimeError("the processor has no bfloat16 arithmetic")
+        self.precision = precision
+        # Traced on another shape than any that is checked, with padding in it, so that a constant
+        # that the tracing took for this shape can't stay unnoticed.
+        ids = torch.ones((2, 7), dtype=torch.int64)
+        mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+        model = _translate(network.eval(), (ids, mask))
+        for given in model.inputs:
+            given.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
+        model.validate_nodes_and_infer_types()
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "NUM_STREAMS": "1",
+            "INFERENCE_NUM_THREADS": str(cores()),
+            "ENABLE_CPU_PINNING": "NO",
+        }
+        self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+
+    def run(self, ids: Array, mask: Array) -> Array:
+        """Run one batch: token ids and mask (n, L), int64; gives (n, width)."""
+        self._request.infer({0: ids, 1: mask}, share_inputs=True, share_outputs=True)
+        out: Array = self._request.get_output_tensor(0).data.copy()
+        return out
+
+
 def _convert(module: nn.Module, example: Any) -> Any:
     """Trace a module and convert it to an OpenVINO model of the example's shape."""
     import openvino
+
+    model = _translate(module, example[:1])
+    model.reshape(openvino.PartialShape(list(example.shape)))
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _translate(module: nn.Module, example: Any) -> Any:
+    """Trace a module and convert it to an OpenVINO model."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        decoder = TorchScriptPythonDecoder(module, example_input=example[:1])
+        decoder = TorchScriptPythonDecoder(module, example_input=example)
         front = FrontEndManager().load_by_framework("pytorch")
-        model = front.convert(front.load(decoder))
-    model.reshape(openvino.PartialShape(list(example.shape)))
-    model.validate_nodes_and_infer_types()
-    return model
+        return front.convert(front.load(decoder))

@@ -10,7 +10,8 @@ from typing import Any
 
 from headstart.errors import SourceError, UsageError
 from headstart.files import digest_file
-from headstart.sources.base import Contract, ImageSource, Network, create
+from headstart.sources import saved
+from headstart.sources.base import Contract, ImageSource, Network, SourceModel, create
 
 __all__ = ["describe", "entries", "names"]
 
@@ -31,8 +32,8 @@ def entries(query: str = "") -> list[ImageSource]:
     return []
 
 
-def describe(name: str) -> ImageSource:
-    """Describe a checkpoint, a saved timm model's folder, or a headstart bundle.
+def describe(name: str) -> SourceModel:
+    """Describe a checkpoint, a folder that timm or transformers saved, or a headstart bundle.
 
     Args:
         name: ``PATH`` where a ``config.json`` names the architecture, else ``ARCHITECTURE@PATH``.
@@ -53,6 +54,8 @@ def describe(name: str) -> ImageSource:
         )
     folder = _bundle(path) if path.is_dir() else path.parent
     config = _config(folder)
+    if path.is_dir() and not architecture and saved.is_saved(config):
+        return saved.folder(name, "local", folder)
     weights = _file(folder) if path.is_dir() else path
     architecture = architecture or str(config.get("architecture") or "")
     if not architecture:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import os
-import threading
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 from headstart.errors import SourceError, UsageError
+from headstart.sources import hub
 from headstart.sources.base import Contract, ImageSource, create
 
 __all__ = ["describe", "entries", "names"]
 
 RANK = 2
-WAIT = 5.0
-"""Seconds in which a hub must answer; a name server that doesn't is given the same again."""
 
 
 def names() -> list[str]:
@@ -89,42 +83,15 @@ def _cached(config: Any) -> bool:
     return any(isinstance(try_to_load_from_cache(config.hf_hub_id, file), str) for file in files)
 
 
-def _answers(address: str) -> bool:
-    """Whether anything answers there within seconds, through the user's proxy if there is one.
-
-    It runs in a thread of its own, because asking a name server knows no time limit.
-    """
-    heard = threading.Event()
-
-    def ask() -> None:
-        try:
-            with urlopen(Request(address, method="HEAD"), timeout=WAIT):
-                heard.set()
-        except HTTPError:
-            heard.set()
-        except (OSError, ValueError):
-            pass
-
-    asking = threading.Thread(target=ask, name="hub", daemon=True)
-    asking.start()
-    asking.join(2 * WAIT)
-    return heard.is_set()
-
-
 def _weights(name: str) -> dict[str, Any]:
     """Download (or take from timm's own cache) the pretrained weights."""
     import timm
 
     config = timm.get_pretrained_cfg(name)
-    hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    address = hub if config.hf_hub_id or not config.url else config.url
+    address = hub.address() if config.hf_hub_id or not config.url else config.url
     instead = "use a packaged source model: --source efficientnet_lite0 (others: headstart zoo)"
-    if not _cached(config) and not _answers(address):
-        host = urlsplit(address).hostname
-        raise SourceError(
-            f"The weights of timm:{name} can't be had: {host} doesn't answer.",
-            f"Check the network, or {instead}",
-        )
+    if not _cached(config) and not hub.answers(address):
+        raise hub.silent(f"The weights of timm:{name}", address, instead)
     try:
         state: dict[str, Any] = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # the hub's client raises many kinds

@@ -1,0 +1,172 @@
+"""Text models that transformers saved: what their folder says, and their weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import SourceError
+from headstart.files import digest_file
+from headstart.sources.text import TextSource
+
+__all__ = ["described", "folder", "is_saved"]
+
+LENGTH = 128
+"""Tokens that are read of a text: most sentences and short reviews, at a quarter of 512's cost."""
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+_WIDTHS = ("hidden_size", "n_embd", "dim", "d_model")
+_LIMITS = ("max_position_embeddings", "n_positions")
+_OFFSET = ("roberta", "camembert", "xlm-roberta", "mpnet")
+"""Kinds whose positions begin after the padding's, so that two or so of them aren't usable."""
+
+
+def is_saved(config: Mapping[str, Any]) -> bool:
+    """Whether a ``config.json`` is of transformers."""
+    return "model_type" in config and "architecture" not in config
+
+
+def folder(name: str, origin: str, path: Path) -> TextSource:
+    """Describe a folder that ``save_pretrained`` wrote.
+
+    Raises:
+        SourceError: it lacks its tokenizer or safetensors, or doesn't hold a text model.
+    """
+    config = _config(path)
+    kind = config["model_type"]
+    if not (path / TOKENIZER).is_file():
+        sees = "image_size" in config or (path / "preprocessor_config.json").is_file()
+        raise SourceError(
+            f"{path} holds a {kind} model that transformers saved for pictures; only its text models "
+            "are read."
+            if sees
+            else f"{path} holds no {TOKENIZER}, without which text can't be read.",
+            "Picture models go in as timm saves them, or as local:ARCHITECTURE@FILE."
+            if sees
+            else "Save it beside the weights: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER)",
+        )
+    weights = sorted(path.glob("model*.safetensors"))
+    if not weights:
+        raise SourceError(
+            f"{path} holds no model.safetensors.",
+            "Save the model again with save_pretrained; pickled weights aren't read.",
+        )
+    digest = hashlib.blake2b(digest_size=16)
+    for file in (path / CONFIG, path / TOKENIZER, *weights):
+        digest.update(digest_file(file).encode())
+    return described(
+        name,
+        origin,
+        config,
+        (path / TOKENIZER).read_text(encoding="utf-8"),
+        place=str(path),
+        digest=digest.hexdigest(),
+        here=lambda: all(file.is_file() for file in weights),
+    )
+
+
+def described(
+    name: str,
+    origin: str,
+    config: dict[str, Any],
+    vocabulary: str,
+    *,
+    place: str,
+    digest: str,
+    here: Any,
+) -> TextSource:
+    """Describe a text model by its configuration; the network is outlined, not filled.
+
+    Args:
+        place: folder or hub id that transformers loads the weights from.
+    """
+    import torch
+
+    from headstart.sources.text_network import create
+
+    with torch.device("meta"):
+        model = create(config)
+    return TextSource(
+        name=f"{origin}:{name}",
+        origin=origin,
+        architecture=config["model_type"],
+        width=next((int(config[key]) for key in _WIDTHS if key in config), 0)
+        or int(model.config.hidden_size),  # type: ignore[union-attr, arg-type]
+        trained_on=str(config.get("_name_or_path") or "see its model card"),
+        licence=str(config.get("license") or "see its model card"),
+        parameters=sum(p.numel() for p in model.parameters()),
+        macs=_macs(model),
+        length=_length(config),
+        pooling="mean",
+        settings=lambda: dict(config),
+        vocabulary=lambda: vocabulary,
+        weights=lambda: _weights(name, config, place),
+        digest=digest,
+        present=here,
+    )
+
+
+def _macs(model: Any) -> int:
+    """Multiply-adds for one token: each weight matrix but the tables of embeddings is used once."""
+    return sum(
+        p.numel() for name, p in model.named_parameters() if p.ndim == 2 and not _table(name)
+    )
+
+
+def _table(name: str) -> bool:
+    return "embed" in name or name.startswith(("wte.", "wpe."))
+
+
+def _length(config: Mapping[str, Any]) -> int:
+    limit = next((int(config[key]) for key in _LIMITS if config.get(key)), LENGTH)
+    if config["model_type"] in _OFFSET:
+        limit -= int(config.get("pad_token_id") or 1) + 1
+    return min(LENGTH, limit)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path / CONFIG} can't be read: {error}.") from error
+    if not isinstance(found, dict) or "model_type" not in found:
+        raise SourceError(
+            f"{path} isn't a model that transformers saved: its {CONFIG} has no model_type."
+        )
+    return found
+
+
+def _weights(name: str, config: dict[str, Any], place: str) -> dict[str, Any]:
+    """The tensors of the bare model, through transformers' own renaming of older checkpoints."""
+    import torch
+    from transformers import AutoModel
+
+    from headstart.sources.text_network import bare, configuration
+
+    try:
+        model, facts = AutoModel.from_pretrained(
+            place,
+            config=configuration(config),
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except SourceError:
+        raise
+    except Exception as error:  # transformers, the hub's client and safetensors raise many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise SourceError(
+            f"The weights of {name} can't be loaded: {type(error).__name__}: {reason}."
+        ) from error
+    missing = sorted(key for key in facts["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        shown = ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")
+        raise SourceError(
+            f"The weights of {name} don't fit {config['model_type']}: {len(missing)} tensors missing "
+            f"({shown})."
+        )
+    state: dict[str, Any] = bare(model).state_dict()
+    return state

@@ -1,0 +1,126 @@
+"""The network of a text source: a transformers model or a table of vectors, then the pooling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from headstart.errors import SourceError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["STATIC", "TextNetwork", "create"]
+
+STATIC = "static"
+"""The ``model_type`` of a table with one vector for each token; transformers has none for it."""
+_UNWANTED = (
+    "auto_map",
+    "attn_implementation",
+    "_attn_implementation",
+    "_attn_implementation_internal",
+)
+"""Settings that would have transformers take code from a hub."""
+
+
+class TextNetwork(nn.Module):
+    """Token ids in, one vector a text out.
+
+    Args:
+        settings: what ``config.json`` says; ``model_type`` is one of transformers' or ``static``.
+        pooling: ``mean`` over the text's tokens, ``cls`` (the first) or ``last``.
+
+    Attributes:
+        model: transformers' model without head and pooler, or an ``nn.Embedding``.
+    """
+
+    def __init__(self, settings: dict[str, Any], pooling: str) -> None:
+        super().__init__()
+        self.model = create(settings)
+        self.pooling = pooling
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Pooled features.
+
+        Args:
+            ids: (n, L) int64, each text's tokens first and then padding of any id.
+            mask: (n, L), true or 1 where a token is; at least one in each row.
+
+        Returns:
+            (n, width) float32, the same whatever the padding.
+        """
+        if isinstance(self.model, nn.Embedding):
+            states = self.model(ids)
+        else:
+            found = self.model(input_ids=ids, attention_mask=mask.long())
+            states = found.last_hidden_state
+        states = states.float()
+        if self.pooling == "cls":
+            pooled: Tensor = states[:, 0]
+        elif self.pooling == "last":
+            last = (mask.long().sum(1) - 1).view(-1, 1, 1).expand(-1, 1, states.shape[-1])
+            pooled = states.gather(1, last)[:, 0]
+        else:
+            weight = mask.to(states.dtype).unsqueeze(-1)
+            pooled = (states * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return pooled
+
+
+def create(settings: dict[str, Any]) -> nn.Module:
+    """Make a model with random weights, without head and pooler.
+
+    Raises:
+        SourceError: transformers has no such model, or it doesn't read text alone.
+    """
+    kind = str(settings.get("model_type") or "")
+    if kind == STATIC:
+        return nn.Embedding(int(settings["vocab_size"]), int(settings["hidden_size"]))
+    config = configuration(settings)
+    from transformers import AutoModel
+
+    try:
+        model: nn.Module = AutoModel.from_config(config, trust_remote_code=False)
+    except (ValueError, TypeError, KeyError, ImportError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise SourceError(f"transformers makes no {kind} model of this: {reason}.") from error
+    return bare(model)
+
+
+def configuration(settings: dict[str, Any]) -> Any:
+    """transformers' configuration object, for a model that reads text alone."""
+    from transformers import CONFIG_MAPPING
+
+    kind = str(settings.get("model_type") or "")
+    if kind not in CONFIG_MAPPING:
+        raise SourceError(
+            f"The installed transformers has no architecture {kind!r}, and headstart runs no code "
+            "that comes with weights.",
+            "Update transformers, or take another source: headstart zoo --modality text",
+        )
+    if settings.get("quantization_config"):
+        raise SourceError(
+            "These weights are quantised by transformers, which isn't read here.",
+            "Take the same model in float32, float16 or bfloat16.",
+        )
+    wanted = {name: value for name, value in settings.items() if name not in _UNWANTED}
+    try:
+        config = CONFIG_MAPPING[kind].from_dict(wanted)
+    except Exception as error:  # transformers' own validation raises many kinds
+        reason = " ".join(str(error).split())[:160]
+        raise SourceError(f"The configuration isn't of a {kind} model: {reason}.") from error
+    if not getattr(config, "vocab_size", None) or getattr(config, "is_encoder_decoder", False):
+        raise SourceError(
+            f"A {kind} model doesn't give one sequence of states for a text.",
+            "Encoders (BERT-like) and decoders (GPT-like) do: headstart zoo --modality text",
+        )
+    # Keys and values of earlier steps are of use only when text is written.
+    config.use_cache = False
+    return config
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The model without its pooler, which we don't use and many checkpoints don't hold."""
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None  # type: ignore[assignment]
+    return model
