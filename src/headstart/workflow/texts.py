@@ -110,7 +110,7 @@ def extract(
 
 
 def raw(data: Prepared, indices: Sequence[int]) -> Array:
-    """Hashed words and pairs of words by their rarity, float32 (len(indices), terms)."""
+    """Words and pairs of words by their rarity, float32 (len(indices), len(indices))."""
     return bag_of_words([data.dataset.rows[index].origin.value for index in indices])
 
 
