@@ -23,18 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from harness import RESULTS, machine
+from harness import RESULTS, fresh, machine
 from headstart import registry
 from headstart.data.dataset import Columns, Dataset, Row, read
 from headstart.data.split import assign
 from headstart.features.cache import Cache
-from headstart.files import atomic, cache_root
+from headstart.files import atomic
 from headstart.methods.base import configure
 from headstart.progress import Silent
 from headstart.sources.base import available, find_image
 from headstart.workflow.bench import Bench
+from headstart.workflow.pictures import prepare
 from headstart.workflow.plan import Plan, Run
-from headstart.workflow.prepare import prepare
 from headstart.workflow.rank import _Contest, rank_prepared
 from headstart.workflow.search import Clock, Search
 from headstart.workflow.trials import forecast
@@ -215,9 +215,7 @@ def measure(arguments: argparse.Namespace) -> None:
         path = FOLDER / f"{name}.json"
         known = json.loads(path.read_text()) if path.exists() else {}
         rows = drawn(given, part, arguments.learn, arguments.tests)
-        place = Path(tempfile.mkdtemp(prefix="headstart-bench-"))
-        (place / "sources").symlink_to(cache_root() / "sources")
-        cache = Cache(place)
+        cache = Cache(fresh())
         if "ranking" not in known:
             known = {"machine": machine(), **ranked(name, rows, cache), "truth": {}}
             keep(name, known)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from headstart import registry
-from headstart.data.dataset import Columns, Dataset
+from headstart.data.dataset import Columns, Dataset, Text
 from headstart.errors import HeadstartError
 from headstart.sources.base import Contract, ImageSource
 
@@ -60,22 +60,23 @@ def given(kind: str, photos: Path, folder: Path):
     table = pd.DataFrame({"path": [str(p) for p in paths], "label": [p.parent.name for p in paths]})
     images = np.zeros((4, 8, 8, 3), np.uint8)
     labels = np.array(["a", "b", "a", "b"])
-    if kind == "folder":
-        return photos
-    if kind == "arrays":
-        return images, labels
-    if kind == "dict":
-        return {"images": images, "labels": labels}
+    plain = {
+        "folder": photos,
+        "frame": table,
+        "arrays": (images, labels),
+        "dict": {"images": images, "labels": labels},
+        "texts": (["good film", "dull film", "a good one", "a dull one"], labels.tolist()),
+    }
+    if kind in plain:
+        return plain[kind]
     if kind == "npz":
         np.savez(folder / "d.npz", images=images, labels=labels)
         return folder / "d.npz"
-    if kind == "frame":
-        return table
     table.to_csv(folder / "d.csv", index=False)
     return folder / "d.csv"
 
 
-KINDS = ("folder", "arrays", "dict", "npz", "frame", "csv")
+KINDS = ("folder", "arrays", "dict", "npz", "frame", "csv", "texts")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,7 +89,7 @@ def test_each_kind_of_data_is_claimed_by_one_reader_that_reads_it(kind, photos, 
     assert dataset.reader == reader.__name__.rsplit(".", 1)[-1]
     assert len({row.name for row in dataset.rows}) == len(dataset.rows) >= 4
     assert all(isinstance(row.label, str) for row in dataset.rows)
-    assert all(isinstance(row.origin, Path | np.ndarray) for row in dataset.rows)
+    assert all(isinstance(row.origin, Path | np.ndarray | Text) for row in dataset.rows)
     again = reader.read(data, Columns())
     assert [(r.name, r.label) for r in again.rows] == [(r.name, r.label) for r in dataset.rows]
 

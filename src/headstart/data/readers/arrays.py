@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.dataset import Columns, Dataset, Row, part_of, text_of
+from headstart.data.texts import TEXT_NAMES, holds_text
 from headstart.errors import DataError, UsageError
 from headstart.types import Skip
 
@@ -22,8 +23,10 @@ def claims(data: Any) -> bool:
     if isinstance(data, Path):
         return data.is_file() and data.suffix.lower() == ".npz"
     if isinstance(data, dict):
-        return True
-    return isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[0], "__len__")
+        return not any(holds_text(data[name]) for name in TEXT_NAMES if name in data)
+    if not (isinstance(data, tuple | list) and len(data) == 2):
+        return False
+    return hasattr(data[0], "__len__") and not holds_text(data[0])
 
 
 def read(data: Any, columns: Columns) -> Dataset:
