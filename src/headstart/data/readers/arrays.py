@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.dataset import Columns, Dataset, Row, part_of, text_of
+from headstart.data.readers import texts
 from headstart.errors import DataError, UsageError
 from headstart.types import Skip
 
@@ -18,9 +19,11 @@ _LABELS = ("labels", "label", "y", "targets")
 
 
 def claims(data: Any) -> bool:
-    """Whether this is a pair of arrays, a dict of arrays or an ``.npz`` file."""
+    """Whether this is a pair of arrays, a dict of arrays or an ``.npz`` file, and not of texts."""
     if isinstance(data, Path):
         return data.is_file() and data.suffix.lower() == ".npz"
+    if texts.claims(data):
+        return False
     if isinstance(data, dict):
         return True
     return isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[0], "__len__")

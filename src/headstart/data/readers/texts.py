@@ -11,7 +11,6 @@ from headstart.errors import UsageError
 __all__ = ["claims", "read"]
 
 RANK = 2.5
-"""Before arrays, which claim any pair."""
 _TEXTS = ("text", "texts", "sentence", "sentences", "X", "x")
 _LABELS = ("label", "labels", "y", "targets")
 _OTHERS = {"group": ("group", "groups"), "split": ("split",)}
