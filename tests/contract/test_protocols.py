@@ -60,23 +60,29 @@ def given(kind: str, photos: Path, folder: Path):
     table = pd.DataFrame({"path": [str(p) for p in paths], "label": [p.parent.name for p in paths]})
     images = np.zeros((4, 8, 8, 3), np.uint8)
     labels = np.array(["a", "b", "a", "b"])
-    plain = {
+    sentences = ["Where is my card?", "I lost my card", "What is my limit?", "Raise my limit"]
+    held = {
         "folder": photos,
-        "frame": table,
         "arrays": (images, labels),
         "dict": {"images": images, "labels": labels},
-        "texts": (["good film", "dull film", "a good one", "a dull one"], labels.tolist()),
+        "frame": table,
+        "texts": (sentences, labels),
+        "dict of texts": {"text": sentences, "label": labels},
     }
-    if kind in plain:
-        return plain[kind]
+    if kind in held:
+        return held[kind]
+    path = folder / f"d.{kind}"
     if kind == "npz":
-        np.savez(folder / "d.npz", images=images, labels=labels)
-        return folder / "d.npz"
-    table.to_csv(folder / "d.csv", index=False)
-    return folder / "d.csv"
+        np.savez(path, images=images, labels=labels)
+    elif kind == "jsonl":
+        pd.DataFrame(held["dict of texts"]).to_json(path, orient="records", lines=True)
+    else:
+        table.to_csv(path, index=False)
+    return path
 
 
-KINDS = ("folder", "arrays", "dict", "npz", "frame", "csv", "texts")
+KINDS = ("folder", "arrays", "dict", "npz", "frame", "csv", "texts", "dict of texts", "jsonl")
+TEXTS = ("texts", "dict of texts", "jsonl")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,7 +95,9 @@ def test_each_kind_of_data_is_claimed_by_one_reader_that_reads_it(kind, photos, 
     assert dataset.reader == reader.__name__.rsplit(".", 1)[-1]
     assert len({row.name for row in dataset.rows}) == len(dataset.rows) >= 4
     assert all(isinstance(row.label, str) for row in dataset.rows)
-    assert all(isinstance(row.origin, Path | np.ndarray | Text) for row in dataset.rows)
+    origins = Text if kind in TEXTS else Path | np.ndarray
+    assert all(isinstance(row.origin, origins) for row in dataset.rows)
+    assert dataset.modality == ("text" if kind in TEXTS else "image")
     again = reader.read(data, Columns())
     assert [(r.name, r.label) for r in again.rows] == [(r.name, r.label) for r in dataset.rows]
 
@@ -134,6 +142,36 @@ def test_an_engine_says_whether_it_can_run_and_agrees_with_torch(name):
     kept = engine.run(batch)
     engine.run(batch * 0)
     assert np.allclose(kept, wanted, atol=1e-4), "an output is not overwritten by the next run"
+
+
+@pytest.mark.parametrize("name", files("features.engines"))
+def test_an_engine_runs_texts_of_any_length_as_torch_does(name):
+    module = registry.load("features.engines", name)
+    if module.missing():
+        pytest.skip(module.missing())
+    torch.manual_seed(0)
+
+    class Words(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.vectors = torch.nn.Embedding(20, 6)
+
+        def forward(self, ids, mask):
+            weight = mask.float().unsqueeze(-1)
+            return (self.vectors(ids) * weight).sum(1) / weight.sum(1)
+
+    network = Words().eval()
+    engine = module.TextEngine(network, "f32")
+    random, kept = np.random.default_rng(0), []
+    for rows, length in ((5, 9), (1, 3), (8, 16)):
+        ids = random.integers(0, 20, (rows, length))
+        mask = (np.arange(length) < random.integers(1, length + 1, (rows, 1))).astype(np.int64)
+        with torch.no_grad():
+            wanted = network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+        kept.append((engine.run(ids, mask), wanted))
+    assert engine.precision == "f32"
+    for got, wanted in kept:
+        assert got.dtype == np.float32 and np.allclose(got, wanted, atol=1e-5)
 
 
 def test_the_reference_engine_is_always_there_and_tried_last():

@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["TEXT_NAMES", "TextFacts", "digest_of", "facts_of", "holds_text", "near", "normalised"]
-
-TEXT_NAMES = ("text", "texts", "sentence", "sentences", "X", "x")
-"""What a dict of Python values calls its texts."""
+__all__ = ["TextFacts", "digest_of", "facts_of", "near", "normalised"]
 
 GRAM = 5
 """Characters in a piece of a text. One changed character changes five pieces."""
@@ -130,11 +127,3 @@ def _pieces(texts: Sequence[str]) -> tuple[Array, Array, Array]:
     paired = np.unique(row[inside].astype(np.int64) * len(values) + pieces)
     rows, pieces = paired // len(values), paired % len(values)
     return rows, pieces, np.bincount(pieces, minlength=len(values))
-
-
-def holds_text(values: Any) -> bool:
-    """Whether a sequence holds strings: its first value that isn't missing is one."""
-    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
-        return False
-    first = next((v for v in values if not (v is None or isinstance(v, float))), None)
-    return isinstance(first, str)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.dataset import Columns, Dataset, Row, part_of, text_of
-from headstart.data.texts import TEXT_NAMES, holds_text
+from headstart.data.readers import texts
 from headstart.errors import DataError, UsageError
 from headstart.types import Skip
 
@@ -19,14 +19,14 @@ _LABELS = ("labels", "label", "y", "targets")
 
 
 def claims(data: Any) -> bool:
-    """Whether this is a pair of arrays, a dict of arrays or an ``.npz`` file."""
+    """Whether this is a pair of arrays, a dict of arrays or an ``.npz`` file, and not of texts."""
     if isinstance(data, Path):
         return data.is_file() and data.suffix.lower() == ".npz"
-    if isinstance(data, dict):
-        return not any(holds_text(data[name]) for name in TEXT_NAMES if name in data)
-    if not (isinstance(data, tuple | list) and len(data) == 2):
+    if texts.claims(data):
         return False
-    return hasattr(data[0], "__len__") and not holds_text(data[0])
+    if isinstance(data, dict):
+        return True
+    return isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[0], "__len__")
 
 
 def read(data: Any, columns: Columns) -> Dataset:

@@ -6,13 +6,12 @@ from typing import Any
 
 from headstart.data.dataset import Columns, Dataset
 from headstart.data.readers import manifest
-from headstart.data.texts import TEXT_NAMES, holds_text
 from headstart.errors import UsageError
 
 __all__ = ["claims", "read"]
 
 RANK = 2.5
-"""Before arrays, which claim any pair."""
+_TEXTS = ("text", "texts", "sentence", "sentences", "X", "x")
 _LABELS = ("label", "labels", "y", "targets")
 _OTHERS = {"group": ("group", "groups"), "split": ("split",)}
 
@@ -20,8 +19,8 @@ _OTHERS = {"group": ("group", "groups"), "split": ("split",)}
 def claims(data: Any) -> bool:
     """Whether this is a pair, or a dict by usual names, whose first part holds strings."""
     if isinstance(data, dict):
-        return any(holds_text(data[name]) for name in TEXT_NAMES if name in data)
-    return isinstance(data, tuple | list) and len(data) == 2 and holds_text(data[0])
+        return any(_is_text(data[name]) for name in _TEXTS if name in data)
+    return isinstance(data, tuple | list) and len(data) == 2 and _is_text(data[0])
 
 
 def read(data: Any, columns: Columns) -> Dataset:
@@ -35,7 +34,7 @@ def read(data: Any, columns: Columns) -> Dataset:
     where = "the texts"
     given = data if isinstance(data, dict) else {"text": data[0], "label": data[1]}
     names = {
-        "text": _name(given, columns.text, TEXT_NAMES, where),
+        "text": _name(given, columns.text, _TEXTS, where),
         "label": _name(given, columns.label, _LABELS, where),
     }
     for role, usual in _OTHERS.items():
@@ -50,6 +49,14 @@ def read(data: Any, columns: Columns) -> Dataset:
     asked = Columns(text="text", label="label", **{role: role for role in _OTHERS if role in parts})
     found = manifest.read(table, asked)
     return Dataset(found.rows, where, "texts", found.skipped, modality="text")
+
+
+def _is_text(values: Any) -> bool:
+    """Whether a sequence holds strings: its first value that isn't missing is one."""
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        return False
+    first = next((v for v in values if not (v is None or isinstance(v, float))), None)
+    return isinstance(first, str)
 
 
 def _name(data: dict[str, Any], given: str | None, usual: tuple[str, ...], where: str) -> str:
