@@ -14,18 +14,22 @@ from headstart.errors import SourceError, UsageError, nearest
 if TYPE_CHECKING:
     from torch import nn
 
+    from headstart.types import Array
+
 __all__ = [
     "Contract",
     "Distribution",
     "ImageSource",
     "Network",
     "Proof",
+    "Reference",
     "SourceModel",
     "available",
     "create",
     "find",
     "find_image",
     "fingerprint",
+    "is_head",
     "tensors_of",
 ]
 
@@ -101,6 +105,21 @@ class Proof:
     measured: str
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Pictures stored with a bundle, and what its weights gave for them.
+
+    Attributes:
+        pictures: uint8 (n, size, size, 3).
+        logits: float32 (n, classes), of the bundle's own head.
+        averaged: over four orientations.
+    """
+
+    pictures: Array
+    logits: Array
+    averaged: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceModel:
     """One entry of the catalogue: what every source model has, whatever it reads.
@@ -167,11 +186,15 @@ class ImageSource(SourceModel):
         contract: the preprocessing.
         freeze_point: the stage whose output ``partial`` starts from.
         half_from: the stage from which bfloat16 keeps the features (cosine ≥ 0.999); empty: all.
+        reference: reads the outputs that were stored with the weights; None where there are none.
     """
 
     contract: Contract
     freeze_point: str = ""
     half_from: str = ""
+    reference: Callable[[], Reference | None] | None = field(
+        default=None, compare=False, repr=False
+    )
 
     def build(self, *, pretrained: bool = True, classes: int = 0) -> Network:
         """Make the network, with its pretrained weights or with random ones, and a fresh head.
@@ -188,7 +211,7 @@ class ImageSource(SourceModel):
 
     def _fitting(self, model: nn.Module, state: dict[str, Any]) -> dict[str, Any]:
         """The tensors of the backbone, once all of them are there in the right shapes."""
-        own = {n: t for n, t in model.state_dict().items() if not _is_head(model, n)}
+        own = {n: t for n, t in model.state_dict().items() if not is_head(model, n)}
         missing = [name for name in own if name not in state]
         wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
         if missing or wrong:
@@ -330,7 +353,8 @@ def _describe(module: Any, name: str) -> SourceModel:
     return source
 
 
-def _is_head(model: nn.Module, name: str) -> bool:
+def is_head(model: nn.Module, name: str) -> bool:
+    """Whether a tensor of a model belongs to its classifier."""
     config = getattr(model, "default_cfg", None) or {}
     classifier = config.get("classifier", "classifier")
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())

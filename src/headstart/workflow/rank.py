@@ -19,8 +19,9 @@ from headstart.methods.finetune.linear_probe import ITERATIONS
 from headstart.methods.finetune.linear_probe import Method as Probe
 from headstart.progress import Silent
 from headstart.selection import ranker
-from headstart.sources.base import ImageSource, Network, available, find_image
+from headstart.sources.base import ImageSource, Network, available
 from headstart.types import Reporter
+from headstart.workflow.admit import admit
 from headstart.workflow.plan import Plan, Run
 from headstart.workflow.prepare import Prepared, prepare, read_given
 
@@ -101,6 +102,7 @@ def rank(
     split: str | None = None,
     sources: str | Sequence[str] = AUTO,
     seed: int = 0,
+    ignore_mismatched: bool = False,
     out: Path | str | None = None,
     reporter: Reporter | None = None,
 ) -> Ranking:
@@ -112,6 +114,7 @@ def rank(
         sources: ``auto`` (every one on this machine, the hopeless dropped early),
             ``all-available`` (every one, on all rows), or names.
         seed: of every random choice.
+        ignore_mismatched: as for :func:`headstart.fit`.
         out: the run folder; ``runs/NAME-TIME`` by default.
         reporter: progress; silent by default.
 
@@ -127,7 +130,7 @@ def rank(
     names = candidates(text)
     path = str(data) if isinstance(data, str | Path) else ""
     columns = Columns(image, label, group, split)
-    found = [find_image(one) for one in names]
+    found = [admit(one, ignore_mismatched=ignore_mismatched) for one in names]
     dataset = read_given(data, columns)
     name = f"rank-{Path(path).resolve().stem}" if path else "rank-arrays"
     run = Run.create(Plan(data=path, columns=columns, source=text, seed=seed, name=name), out)
