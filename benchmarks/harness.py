@@ -53,6 +53,15 @@ def fit(data: str, *options: str, cache: str | None = None) -> dict[str, Any]:
     return {**json.loads(done.stdout), "wall_seconds": seconds, "folder": folder}
 
 
+def fresh() -> Path:
+    """A cache that holds the fetched sources alone."""
+    from headstart.files import cache_root
+
+    cache = Path(tempfile.mkdtemp(prefix="headstart-bench-"))
+    (cache / "sources").symlink_to(cache_root() / "sources")
+    return cache
+
+
 def rival(python: str, script: str, *arguments: str) -> dict[str, Any]:
     """Run a rival in its own environment; its JSON and the seconds of the whole process."""
     command = [python, str(HERE / "rivals" / script), *arguments]

@@ -27,8 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import RESULTS, headstart, save
-from ranking import fresh
+from harness import RESULTS, fresh, headstart, save
 
 SETS = {
     "trec": ("trec_train", "trec_test"),

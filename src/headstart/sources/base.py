@@ -15,6 +15,8 @@ from headstart.errors import SourceError, UsageError, nearest
 if TYPE_CHECKING:
     from torch import nn
 
+    from headstart.types import Array
+
 __all__ = [
     "Contract",
     "Distribution",
@@ -161,6 +163,10 @@ class SourceModel:
         own = origin == "local" or (origin == "transformers" and Path(rest).expanduser().is_dir())
         return f"{origin}:{rest.rstrip('/').rpartition('/')[2]}" if colon and own else self.name
 
+    def own_head(self) -> tuple[Array, Array] | None:
+        """Weight and bias of the source's own linear head; None where there is none."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSource(SourceModel):
@@ -190,6 +196,23 @@ class ImageSource(SourceModel):
             state = fitting(own, self.weights(), self.name, self.architecture)
             model.load_state_dict(state, strict=False)
         return Network(model, self.architecture)
+
+    def own_head(self) -> tuple[Array, Array] | None:
+        """The source's own classifier, which a transfer drops, as LEEP and NCE read it.
+
+        Returns:
+            weight (classes, width) and bias (classes,), float32; None where the weights hold no
+            linear head that fits the pooled features.
+        """
+        if not self.classes or self.weights is None:
+            return None
+        model, state = create(self.architecture, self.classes), self.weights()
+        found = {name: state[name] for name in state if _is_head(model, name)}
+        weight = next((t for n, t in found.items() if n.endswith(".weight")), None)
+        bias = next((t for n, t in found.items() if n.endswith(".bias")), None)
+        if weight is None or bias is None or tuple(weight.shape) != (self.classes, self.width):
+            return None
+        return weight.float().numpy(), bias.float().numpy()
 
 
 class Network:

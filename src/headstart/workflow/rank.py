@@ -289,15 +289,18 @@ class _Contest:
         return hits.astype(np.float64)
 
     def scores(self, source: SourceModel, size: int) -> dict[str, float]:
-        """Every transferability score that needs features alone."""
+        """Every transferability score; those of the source's own head where it has one."""
         from headstart import registry
+        from headstart.methods.finetune.linear_probe import softmax
 
         features, targets = self.features(source, size), self.targets[self.order[:size]]
+        own = source.own_head()
+        shares = None if own is None else softmax(features.astype(np.float64) @ own[0].T + own[1])
         out = {}
         for module in registry.load_all("selection.transferability"):
-            if "probabilities" in module.NEEDS:
+            if "probabilities" in module.NEEDS and shares is None:
                 continue
-            value = float(module.score(features, targets, seed=self.seed))
+            value = float(module.score(features, targets, shares, seed=self.seed))
             out[module.__name__.rsplit(".", 1)[-1]] = value if math.isfinite(value) else math.nan
         return out
 

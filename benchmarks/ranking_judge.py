@@ -1,0 +1,250 @@
+"""Regret, weighted Kendall τ, cost and calibration of the rankings in results/ranking.
+
+    python benchmarks/ranking_judge.py
+
+The truth is each candidate's share right of test rows after transfer (benchmarks/ranking.py). Where
+something is fitted (the combination of scores, the departure), it is fitted on the other sets than the
+one it is judged on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+from scipy.stats import weightedtau
+
+from harness import RESULTS, save
+from headstart.selection import ranker
+
+ALONE = (
+    "probe",
+    "logme",
+    "h_score",
+    "leep",
+    "nleep",
+    "sfda",
+    "gbc",
+    "transrate",
+    "nearest_neighbour",
+)
+DEPARTURES = (0.0, 0.06, 0.12, 0.2, 0.3, 0.45)
+BINS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.0001)
+STEPS = (0.0, 0.25, 0.5, 1.0)
+
+
+def loaded() -> dict[str, dict[str, Any]]:
+    """The sets of which every candidate was transferred."""
+    found = {}
+    for path in sorted((RESULTS / "ranking").glob("*.json")):
+        known = json.loads(path.read_text())
+        if set(known.get("truth", {})) == set(known["hits"]):
+            found[path.stem] = known
+    return found
+
+
+def tau(values: list[float], true: list[float]) -> float:
+    """Weighted Kendall τ (Vigna 2015), as the papers on transferability scores use it."""
+    return float(weightedtau(true, values).statistic)
+
+
+def column(known: dict[str, Any], score: str) -> list[float]:
+    """A score of every candidate; the probe's is its share right of held-out rows."""
+    if score == "probe":
+        return [bits.count("1") / len(bits) for bits in known["hits"].values()]
+    return [known["scores"][name].get(score, np.nan) for name in known["hits"]]
+
+
+def true(known: dict[str, Any]) -> list[float]:
+    """The truth of every candidate."""
+    return [known["truth"][name]["score"] for name in known["hits"]]
+
+
+def regret(values: list[float], scores: list[float]) -> float:
+    """Points lost by taking the candidate with the largest value."""
+    return 100 * (max(scores) - scores[int(np.argmax(values))])
+
+
+def mixed(known: dict[str, Any], weights: tuple[float, ...], terms: tuple[str, ...]) -> list[float]:
+    """Log odds of the probe, plus weighted scores, all in standard deviations over the candidates."""
+    total = np.zeros(len(known["hits"]))
+    for weight, term in zip(weights, terms, strict=True):
+        own = np.array(column(known, term), float)
+        if term == "probe":
+            own = np.log((own + 0.005) / (1.005 - own))
+        total += weight * (own - own.mean()) / max(own.std(), 1e-12)
+    return total.tolist()
+
+
+def combined(all_: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Each set judged by the combination that did best on the others."""
+    terms = ("probe", "logme", "h_score", "sfda", "nleep")
+    grid = [(1.0, *rest) for rest in itertools.product(STEPS, repeat=len(terms) - 1)]
+    taus = {
+        name: [tau(mixed(known, weights, terms), true(known)) for weights in grid]
+        for name, known in all_.items()
+    }
+    out = {}
+    for name, known in all_.items():
+        others = np.mean([taus[other] for other in all_ if other != name], axis=0)
+        best = int(np.argmax(others))
+        values = mixed(known, grid[best], terms)
+        out[name] = {
+            "weights": dict(zip(terms, grid[best], strict=True)),
+            "tau": taus[name][best],
+            "regret": regret(values, true(known)),
+        }
+    return out
+
+
+def hits_of(known: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {n: np.array([float(b) for b in bits]) for n, bits in known["hits"].items()}
+
+
+def chances(known: dict[str, Any], departure: float) -> list[tuple[float, float]]:
+    """(probability of being best, whether it was; ties share) on all rows and on two subsets."""
+    hits, scores = hits_of(known), dict(zip(known["hits"], true(known), strict=True))
+    top = max(scores.values())
+    winners = [name for name, value in scores.items() if value >= top - 1e-9]
+    rows = len(next(iter(hits.values())))
+    out = []
+    for seed, share in enumerate((1.0, 0.5, 0.5)):
+        order = np.random.default_rng(seed).permutation(rows)[: int(rows * share)]
+        part = {name: own[order] for name, own in hits.items()}
+        for one in ranker.stand(part, seed, departure):
+            out.append((one.best, (one.name in winners) / len(winners)))
+    return out
+
+
+def reliability(pairs: list[tuple[float, float]]) -> dict[str, Any]:
+    """The binned gap between promised and seen chances, weighted by how many there are."""
+    promised, seen = np.array(pairs).T
+    place = np.digitize(promised, BINS) - 1
+    bins, gap = [], 0.0
+    for number in range(len(BINS) - 1):
+        own = place == number
+        if own.any():
+            apart = float(promised[own].mean() - seen[own].mean())
+            gap += abs(apart) * own.mean()
+            bins.append(
+                {
+                    "from": BINS[number],
+                    "count": int(own.sum()),
+                    "promised": float(promised[own].mean()),
+                    "seen": float(seen[own].mean()),
+                }
+            )
+    loss = float(((promised - seen) ** 2).mean())
+    return {
+        "gap": float(gap),
+        "worst": max(abs(b["promised"] - b["seen"]) for b in bins),
+        "brier": loss,
+        "bins": bins,
+    }
+
+
+def calibrated(all_: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Calibration with the departure in use, and with one fitted on the other sets."""
+    pairs = {d: {name: chances(known, d) for name, known in all_.items()} for d in DEPARTURES}
+    fitted, taken = [], {}
+    for name in all_:
+        losses = {
+            d: np.mean(
+                [(p - s) ** 2 for other in all_ if other != name for p, s in pairs[d][other]]
+            )
+            for d in DEPARTURES
+        }
+        taken[name] = min(losses, key=lambda d: losses[d])
+        fitted += pairs[taken[name]][name]
+    return {
+        "in_use": reliability(
+            [pair for name in all_ for pair in chances(all_[name], ranker.DEPARTURE)]
+        ),
+        "fitted_on_the_others": {**reliability(fitted), "departure": taken},
+        "by_departure": {
+            str(d): {
+                k: v
+                for k, v in reliability([x for n in all_ for x in pairs[d][n]]).items()
+                if k != "bins"
+            }
+            for d in DEPARTURES
+        },
+    }
+
+
+def cost(known: dict[str, Any], full: dict[str, Any]) -> dict[str, float]:
+    """The ranking's seconds as a share of transferring every candidate, and of fine-tuning it whole."""
+    spent = sum(one["seconds"] for one in known["truth"].values())
+    whole = sum(
+        full[name]["epoch_seconds"] / full[name]["rows"] * known["learn"] * full[name]["epochs"]
+        for name in known["hits"]
+        if name in full
+    )
+    return {
+        "ranking_seconds": known["ranking_seconds"],
+        "of_these_transfers": known["ranking_seconds"] / spent,
+        "of_full_fine_tuning": known["ranking_seconds"] / whole if whole else float("nan"),
+    }
+
+
+def main() -> None:
+    all_ = loaded()
+    mix = combined(all_) if len(all_) > 2 else {}
+    full = {
+        name: one["full"]
+        for known in all_.values()
+        for name, one in known["truth"].items()
+        if one["full"]
+    }
+    table = {}
+    for name, known in all_.items():
+        scores = true(known)
+        order = [place["name"] for place in known["ranking"]["places"]]
+        ours = [-float(order.index(one)) for one in known["hits"]]
+        chosen = list(known["hits"]).index(known["ranking"]["chosen"])
+        alone = {s: column(known, s) for s in ALONE}
+        alone = {s: v for s, v in alone.items() if np.isfinite(v).all()}
+        table[name] = {
+            "truth": dict(zip(known["hits"], scores, strict=True)),
+            "chosen": known["ranking"]["chosen"],
+            "regret": 100 * (max(scores) - scores[chosen]),
+            "tau": tau(ours, scores),
+            "alone": {
+                s: {"tau": tau(v, scores), "regret": regret(v, scores)} for s, v in alone.items()
+            },
+            "combined": mix.get(name, {}),
+            "cost": cost(known, full),
+        }
+
+    def mean(pick: Any) -> float:
+        return float(np.mean([pick(row) for row in table.values()]))
+
+    shared = [s for s in ALONE if all(s in row["alone"] for row in table.values())]
+    save(
+        "ranking",
+        {
+            "sets": len(table),
+            "mean_regret": mean(lambda row: row["regret"]),
+            "worst_regret": max(row["regret"] for row in table.values()),
+            "mean_tau": mean(lambda row: row["tau"]),
+            "combined": {
+                k: mean(lambda row, k=k: row["combined"][k]) for k in ("tau", "regret") if mix
+            },
+            "alone": {
+                s: {k: mean(lambda row, s=s, k=k: row["alone"][s][k]) for k in ("tau", "regret")}
+                for s in shared
+            },
+            "cost": {
+                k: mean(lambda row, k=k: row["cost"][k])
+                for k in ("of_these_transfers", "of_full_fine_tuning")
+            },
+            "calibration": calibrated(all_),
+            "by_set": table,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
