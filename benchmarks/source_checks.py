@@ -29,8 +29,8 @@ from headstart.data.decode import decode, frame_to_view, load_bytes
 from headstart.features.engine import pixels
 from headstart.sources.archive import members
 from headstart.sources.base import ImageSource, Network, create, tensors_of
-from headstart.sources.fetch import converted, outputs
 from headstart.sources.origins import packaged
+from headstart.sources.proving.image import converted, pooled
 
 IMAGENETTE = {
     "tench": 0,
@@ -71,7 +71,7 @@ def multiply_adds(network: Network, size: int) -> int:
 def facts(source: ImageSource, archives: Path) -> dict[str, Any]:
     wanted = source.distribution
     assert wanted
-    state = converted(source, members(archives / wanted.file, wanted.members))
+    state = converted(source, members(archives / wanted.file, wanted.members)).state
     network = replace(source, weights=lambda: state).build()
     width = int(network.part().eval()(torch.zeros(1, 3, *[source.contract.size] * 2)).shape[1])
     return {
@@ -82,7 +82,7 @@ def facts(source: ImageSource, archives: Path) -> dict[str, Any]:
         "width": width,
         "freeze_points": list(network.stages),
         "tensors": tensors_of(state),
-        "outputs": [float(f"{value:.6g}") for value in outputs(network, source.contract)],
+        "outputs": [float(f"{value:.6g}") for value in pooled(network, source.contract)],
     }
 
 
@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=30, help="photographs of each class for top-1")
     given = parser.parse_args()
     names = [name for name in given.sources.split(",") if name] or packaged.names()
-    sources = [packaged.describe(name) for name in names]
+    sources = [s for s in map(packaged.describe, names) if isinstance(s, ImageSource)]
     torch.manual_seed(0)
     if given.what == "facts":
         for source in sources:

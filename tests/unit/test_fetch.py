@@ -25,6 +25,7 @@ from headstart.sources.base import (
     create,
     tensors_of,
 )
+from headstart.sources.proving import image
 
 PACKAGE = "headstart_tiny_weights"
 WHEEL = f"{PACKAGE}-1.0-py3-none-any.whl"
@@ -68,7 +69,7 @@ def made(tmp_path_factory) -> Tiny:
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             sdist.addfile(entry, io.BytesIO(data))
-    outputs = fetch.outputs(Network(model.eval(), "alexnet_conv"), CONTRACT)
+    outputs = image.pooled(Network(model.eval(), "alexnet_conv"), CONTRACT)
     wanted = Distribution(
         "pip",
         PACKAGE,

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from headstart.data.dataset import Columns
+from headstart.data.dataset import Columns, Dataset
 from headstart.errors import OutputError, RunError, UsageError
 from headstart.workflow.plan import DEFAULT_BUDGET, Plan, Run, parse_budget
 
@@ -87,7 +87,9 @@ def test_the_command_repeats_the_run(monkeypatch):
         raise Stop
 
     monkeypatch.setattr(Run, "create", create)
-    monkeypatch.setattr(workflow, "read_given", lambda given, columns: None)
+    monkeypatch.setattr(
+        workflow, "read_given", lambda given, columns: Dataset((), "photos", "folder")
+    )
     for plan in (WHOLE, Plan("photos", name="photos")):
         with pytest.raises(SystemExit):
             main(shlex.split(plan.command())[1:])

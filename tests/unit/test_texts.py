@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tests.saved_text import save
+from tests.saved_text import KINDS, save
 
 from headstart.data.dataset import Row, Text
 from headstart.data.lint import inspect_duplicates, inspect_texts
@@ -15,7 +15,7 @@ from headstart.data.texts import facts_of, near
 from headstart.features import text_engine
 from headstart.features.bag_of_words import bag_of_words, term_weights
 from headstart.features.cache import Cache
-from headstart.features.engine import TOLERANCE, Check
+from headstart.features.engine import TOLERANCE, Check, cosine
 from headstart.features.texts import batches, look, pad, sweep_texts
 from headstart.progress import Silent
 from headstart.sources.base import find
@@ -184,6 +184,20 @@ def test_an_engine_is_built_once_for_several_passes(source, tmp_path, monkeypatc
             rows(SENTENCES[:stop]), source, None, Cache(tmp_path / "c"), Silent(), engines=engines
         )
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_chosen_engine_agrees_on_shapes_that_it_was_not_checked_on(kind, tmp_path):
+    source = find(f"transformers:{save(tmp_path / kind, kind)}")
+    network, encode = source.build(), source.tokenizer()
+    engine, check = text_engine.choose_text(network, *pad(encode(SENTENCES[:16])))
+    assert check.notes == ()
+    lone, long = [encode(SENTENCES[20:21])[0]], encode([SENTENCES[3] + " is this" * 9, "who"])
+    for tokens, step in ((lone, 1), (long, 1), (encode(SENTENCES[10:]), 16)):
+        ids, mask = pad(tokens, step)
+        with torch.no_grad():
+            wanted = network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+        assert cosine(wanted, engine.run(ids, mask)).min() >= TOLERANCE
 
 
 def test_an_engine_that_disagrees_or_fails_is_put_aside(source, monkeypatch):

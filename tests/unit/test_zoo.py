@@ -13,8 +13,9 @@ import torch
 from headstart.cli.app import main
 from headstart.errors import SourceError, UsageError
 from headstart.export import bundle
-from headstart.sources.base import Contract, Network, create, find
+from headstart.sources.base import Contract, Network, available, create, find
 from headstart.sources.origins import packaged
+from headstart.sources.tables import packaged_text
 from headstart.sources.tables.packaged import SOURCES
 
 
@@ -37,7 +38,8 @@ def test_the_table_fits_80_columns_and_names_every_source(capsys):
 def test_listing_loads_no_numerics():
     code = (
         "import sys; from headstart.workflow import zoo; assert len(zoo.search('resnet')) == 2; "
-        "print([n for n in ('torch', 'timm', 'numpy', 'openvino') if n in sys.modules])"
+        "heavy = ('torch', 'timm', 'numpy', 'openvino', 'transformers', 'tokenizers', 'gguf'); "
+        "print([n for n in heavy if n in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
@@ -49,7 +51,8 @@ def test_listing_loads_no_numerics():
         (["lite1"], {"efficientnet_lite1"}),
         (["--max-params", "3M"], {"mobilenetv2", "alexnet"}),
         (["resnet", "--license", "apache"], {"resnet50_nsfw"}),
-        (["--modality", "text"], set()),
+        (["--modality", "text", "minilm"], {"minilm_l3", "minilm_l6"}),
+        (["--modality", "image", "minilm"], set()),
         (["--available"], {"efficientnet_lite0"}),
         (["nothing-like-it"], set()),
     ],
@@ -247,3 +250,36 @@ def test_a_query_that_fits_nothing_offers_the_nearest_name(capsys):
         main(["zoo", "resnt"])
     assert done.value.code == 0
     assert "Did you mean 'resnet50'?" in capsys.readouterr().out
+
+
+def test_text_sources_are_listed_in_tokens(capsys):
+    code, out, _ = run(capsys, "--modality", "text")
+    lines = out.splitlines()
+    assert code == 0 and all(len(line) <= 80 for line in lines)
+    row = next(line for line in lines if line.startswith("minilm_l6"))
+    assert "128 tok" in row and "84 MB" in row and "px" not in out
+    row = next(line for line in lines if line.startswith("minilm_l3"))
+    assert "148 MB" in row, "both packages are downloaded"
+
+
+@pytest.mark.parametrize("source", packaged_text.SOURCES, ids=lambda source: source.name)
+def test_each_text_source_is_shown_in_full(capsys, source):
+    code, out, _ = run(capsys, "show", source.name)
+    assert code == 0
+    assert f"first {source.length} tokens of a text" in out and "mean over its tokens" in out
+    assert source.distribution.package in out and source.proof.tensors in out
+    assert " a token" in out and "px" not in out
+    assert source.proof.files and len(source.proof.outputs) == 8 and source.parameters
+    facts = find(source.name)
+    assert not facts.available
+    with pytest.raises(SourceError, match="aren't on this machine") as caught:
+        facts.tokenizer()
+    assert f"headstart zoo fetch {source.name}" in caught.value.hint
+
+
+def test_pictures_and_texts_are_available_apart(monkeypatch):
+    monkeypatch.setattr("headstart.sources.store.present", lambda source: True)
+    texts, pictures = available("text"), available("image")
+    assert set(texts) == {source.name for source in packaged_text.SOURCES}
+    assert set(pictures) == {source.name for source in SOURCES}
+    assert texts[0] == "glove_6b_50d" and texts[-1] == "smollm2_135m", "cheapest first"

@@ -91,7 +91,7 @@ def _table(found: list[dict[str, Any]]) -> None:
     wide = max(20, *(len(entry["name"]) for entry in found))
     wide = min(wide, 34)
     typer.echo(
-        f"{'name':{wide}} {'params':>7} {'MACs':>6} {'px':>4}  {'licence':12} {'here':5} trained on"[
+        f"{'name':{wide}} {'params':>7} {'MACs':>6} {'input':>7}  {'licence':12} {'here':5} trained on"[
             :80
         ]
     )
@@ -105,7 +105,7 @@ def _table(found: list[dict[str, Any]]) -> None:
         )
         line = (
             f"{_short(entry['name'], wide):{wide}} {_amount(entry['parameters']):>7} "
-            f"{_amount(entry['macs']):>6} {entry['contract']['size']:>4}  "
+            f"{_amount(entry['macs']):>6} {_input(entry):>7}  "
             f"{_short(entry['licence'], 12):12} {here:5} {entry['trained_on']}"
         )
         typer.echo(_short(line, 80))
@@ -118,22 +118,19 @@ def _table(found: list[dict[str, Any]]) -> None:
 
 def _show(facts: dict[str, Any]) -> None:
     """Every fact of one source model."""
-    contract, package, check = facts["contract"], facts["package"], facts["check"]
-    mean, std = (", ".join(f"{v:.4g}" for v in contract[k]) for k in ("mean", "std"))
+    package, check = facts["package"], facts["check"]
     rows = [
         ("architecture", facts["architecture"]),
         ("trained on", facts["trained_on"]),
         ("licence", facts["licence"]),
         ("parameters", _exact(facts["parameters"])),
-        ("multiply-adds", _exact(facts["macs"])),
+        (
+            "multiply-adds",
+            _exact(facts["macs"]) + (" a token" if facts["modality"] == "text" else ""),
+        ),
         ("features", _exact(facts["width"])),
         ("own classes", _exact(facts["classes"]) if facts["classes"] else "no head in the weights"),
-        (
-            "input",
-            f"{contract['size']} px from the middle of {contract['resize']} px, {contract['interpolation']}",
-        ),
-        ("pixels", f"RGB in 0..1, minus ({mean}), over ({std})"),
-        ("freeze points", ", ".join(facts["freeze_points"]) or "see its stages"),
+        *(_picture(facts) if facts["modality"] == "image" else _tokens(facts)),
         ("origin", facts["origin"]),
     ]
     if package:
@@ -144,6 +141,7 @@ def _show(facts: dict[str, Any]) -> None:
             )
         )
         rows.append(("sha256", package["sha256"]))
+        rows += [("and", beside) for beside in package["beside"]]
     if check:
         rows.append(("check", f"tensors {check['tensors']}; {check['measured']}"))
     rows.append(
@@ -177,6 +175,26 @@ def _checked(found: dict[str, Any]) -> None:
     typer.echo(verdict)
 
 
+def _picture(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    contract = facts["contract"]
+    mean, std = (", ".join(f"{v:.4g}" for v in contract[k]) for k in ("mean", "std"))
+    size, resize, how = contract["size"], contract["resize"], contract["interpolation"]
+    return [
+        ("input", f"{size} px from the middle of {resize} px, {how}"),
+        ("pixels", f"RGB in 0..1, minus ({mean}), over ({std})"),
+        ("freeze points", ", ".join(facts["freeze_points"]) or "see its stages"),
+    ]
+
+
+def _tokens(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    contract = facts["contract"]
+    vector = {"mean": "the mean over", "cls": "the first of", "last": "the last of"}
+    return [
+        ("input", f"the first {contract['length']} tokens of a text"),
+        ("vector", f"{vector[contract['pooling']]} its tokens' states"),
+    ]
+
+
 def _fetched(done: dict[str, Any]) -> None:
     if not done["fetched"]:
         typer.echo(f"{done['name']} is already on this machine.")
@@ -186,7 +204,15 @@ def _fetched(done: dict[str, Any]) -> None:
     typer.echo(
         f"Hash, tensors and reference output agree (largest difference {gap:.1g}). Licence: {done['licence']}."
     )
-    typer.echo(f"Use it: headstart fit photos/ --source {done['name']}")
+    if done["modality"] == "text":
+        typer.echo(f"Rank it: headstart rank texts.csv --sources {done['name']}")
+    else:
+        typer.echo(f"Use it: headstart fit photos/ --source {done['name']}")
+
+
+def _input(entry: dict[str, Any]) -> str:
+    contract = entry["contract"]
+    return f"{contract['length']} tok" if "length" in contract else f"{contract['size']} px"
 
 
 def _amount(value: int | None) -> str:

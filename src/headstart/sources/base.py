@@ -80,6 +80,7 @@ class Distribution:
         megabytes: of the download.
         members: the archive's members to read, as names or patterns.
         convert: the file in ``sources/convert`` that knows their layout.
+        beside: other packages whose members are needed too, such as a tokenizer's.
     """
 
     client: str
@@ -90,6 +91,7 @@ class Distribution:
     megabytes: int
     members: tuple[str, ...]
     convert: str
+    beside: tuple[Distribution, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,15 @@ class Proof:
 
     Attributes:
         tensors: fingerprint of the converted tensors, in the order of their names.
-        outputs: means of eight equal parts of the pooled features of the reference picture.
-        measured: what labelled photographs gave, as a fact with its command in docs/sources.md.
+        outputs: eight means over the pooled features of the reference picture or sentences.
+        measured: what labelled data gave, as a fact with its command in docs/sources.md.
+        files: digest of what lies beside the tensors: a text source's configuration and tokenizer.
     """
 
     tensors: str
     outputs: tuple[float, ...]
     measured: str
+    files: str = ""
 
 
 @dataclass(frozen=True)

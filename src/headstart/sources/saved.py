@@ -12,7 +12,7 @@ from headstart.errors import SourceError
 from headstart.files import digest_file
 from headstart.sources.text import TextSource
 
-__all__ = ["described", "folder", "is_saved"]
+__all__ = ["described", "folder", "is_saved", "multiply_adds"]
 
 LENGTH = 128
 """Tokens that are read of a text: most sentences and short reviews, at a quarter of 512's cost."""
@@ -97,7 +97,7 @@ def described(
         trained_on=str(config.get("_name_or_path") or "see its model card"),
         licence=str(config.get("license") or "see its model card"),
         parameters=sum(p.numel() for p in model.parameters()),
-        macs=_macs(model),
+        macs=multiply_adds(model),
         length=_length(config),
         pooling="mean",
         settings=lambda: dict(config),
@@ -108,7 +108,7 @@ def described(
     )
 
 
-def _macs(model: Any) -> int:
+def multiply_adds(model: Any) -> int:
     """Multiply-adds for one token: each weight matrix but the tables of embeddings is used once."""
     return sum(
         p.numel() for name, p in model.named_parameters() if p.ndim == 2 and not _table(name)

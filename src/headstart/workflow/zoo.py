@@ -9,6 +9,7 @@ from headstart import registry
 from headstart.errors import UsageError
 from headstart.progress import Silent
 from headstart.sources.base import ImageSource, SourceModel, find
+from headstart.sources.text import TextSource
 from headstart.types import Reporter
 
 __all__ = ["check", "fetch", "search", "show"]
@@ -94,7 +95,6 @@ def fetch(
         return {"name": source.name, "fetched": False, **_where(source)}
     from headstart.sources.fetch import fetch as bring
 
-    assert isinstance(source, ImageSource)
     path = Path(given).expanduser() if given else None
     return bring(source, reporter or Silent(), path)
 
@@ -142,6 +142,15 @@ def _text(entry: SourceModel) -> str:
     return f"{entry.name} {entry.architecture} {entry.trained_on}".lower()
 
 
+def _contract(entry: SourceModel) -> dict[str, Any]:
+    """How an input is prepared: a picture's preprocessing, or a text's length and pooling."""
+    if isinstance(entry, ImageSource):
+        return entry.contract.as_dict()
+    if isinstance(entry, TextSource):
+        return {"length": entry.length, "pooling": entry.pooling}
+    return {}
+
+
 def _facts(entry: SourceModel) -> dict[str, Any]:
     """An entry as plain values."""
     wanted, proof = entry.distribution, entry.proof
@@ -151,7 +160,8 @@ def _facts(entry: SourceModel) -> dict[str, Any]:
             "package": wanted.package,
             "version": wanted.version,
             "sha256": wanted.sha256,
-            "megabytes": wanted.megabytes,
+            "megabytes": sum(part.megabytes for part in (wanted, *wanted.beside)),
+            "beside": [f"{part.package} {part.version}" for part in wanted.beside],
         }
         if wanted
         else None
@@ -168,7 +178,7 @@ def _facts(entry: SourceModel) -> dict[str, Any]:
         "macs": entry.macs or None,
         "width": entry.width or None,
         "classes": entry.classes,
-        "contract": entry.contract.as_dict() if isinstance(entry, ImageSource) else {},
+        "contract": _contract(entry),
         "freeze_points": list(entry.freeze_points),
         "available": entry.available,
         "package": package,

@@ -4,43 +4,56 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from headstart.errors import SourceError, UsageError, nearest
 from headstart.sources import store
-from headstart.sources.base import ImageSource
-from headstart.sources.tables.packaged import INSTALLED, SOURCES
+from headstart.sources.base import SourceModel
+from headstart.sources.tables import packaged, packaged_text
+from headstart.sources.tables.packaged import INSTALLED
+from headstart.sources.text import TextSource
 
 __all__ = ["describe", "entries", "names"]
 
 RANK = 1
+_ALL: dict[str, SourceModel] = {
+    source.name: source for source in (*packaged.SOURCES, *packaged_text.SOURCES)
+}
 
 
 def names() -> list[str]:
     """The packaged source models."""
-    return [source.name for source in SOURCES]
+    return list(_ALL)
 
 
-def entries(query: str = "") -> list[ImageSource]:
+def entries(query: str = "") -> list[SourceModel]:
     """All packaged source models, without loading any."""
     return [describe(name) for name in names()]
 
 
-def describe(name: str) -> ImageSource:
+def describe(name: str) -> SourceModel:
     """One packaged source model."""
-    found = next((source for source in SOURCES if source.name == name), None)
+    found = _ALL.get(name)
     if found is None:
         raise UsageError(f"No packaged source model is named {name!r}.", nearest(name, names()))
-    return replace(found, weights=lambda: _state(found), present=lambda: _present(found))
+    ready = replace(found, weights=lambda: _state(found), present=lambda: _present(found))
+    if isinstance(ready, TextSource):
+        return replace(
+            ready,
+            settings=lambda: json.loads(store.texts(found)[store.CONFIG]),
+            vocabulary=lambda: store.texts(found)[store.TOKENIZER],
+        )
+    return ready
 
 
-def _present(source: ImageSource) -> bool:
+def _present(source: SourceModel) -> bool:
     return _installed(source.name) is not None or store.present(source)
 
 
-def _state(source: ImageSource) -> dict[str, Any]:
+def _state(source: SourceModel) -> dict[str, Any]:
     """The weights, from the installed package or from the cache."""
     if source.name in INSTALLED and (_installed(source.name) or not store.present(source)):
         return _weights(source.name)
