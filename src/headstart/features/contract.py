@@ -17,7 +17,7 @@ from headstart.errors import HeadstartError
 from headstart.features.statistics import suspect
 from headstart.features.stored import Stored, explain, stored_outputs
 from headstart.sources.base import ImageSource, Network, create, is_head, tensors_of
-from headstart.sources.fetch import reference_input
+from headstart.sources.proving.image import reference_input
 
 if TYPE_CHECKING:
     from torch import Tensor

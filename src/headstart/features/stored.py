@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.sources.base import Contract, ImageSource, Network, Reference, create
-from headstart.sources.fetch import PARTS, TOLERANCE, reference_input
+from headstart.sources.fetch import TOLERANCE
+from headstart.sources.proving.image import PARTS, reference_input
 
 if TYPE_CHECKING:
     from headstart.types import Array
