@@ -65,6 +65,12 @@ def command(
     turnable: Annotated[
         bool, typer.Option("--turnable", help="The pictures have no upside.")
     ] = False,
+    ignore_mismatched: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-mismatched", help="Use a source's backbone alone if its head doesn't fit."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default=False)] = None,
     resume: Annotated[
@@ -91,6 +97,7 @@ def command(
         settings=_settings(set_ or []),
         metric=metric,
         seed=seed,
+        ignore_mismatched=ignore_mismatched,
         budget=budget,
         test_share=test_share,
         turnable=turnable,

@@ -31,6 +31,12 @@ def command(
     sources: Annotated[
         str, typer.Option(help="auto, all-available, or NAME,NAME (see: headstart zoo).")
     ] = "auto",
+    ignore_mismatched: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-mismatched", help="Use a source's backbone alone if its head doesn't fit."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default=False)] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -48,6 +54,7 @@ def command(
         text=text,
         sources=sources,
         seed=seed,
+        ignore_mismatched=ignore_mismatched,
         out=out,
         reporter=reporter,
     ).as_dict()

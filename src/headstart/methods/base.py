@@ -44,6 +44,7 @@ class Situation:
         size: the side in px of the source model's input.
         freeze_point: the source model's freeze point for ``partial``.
         turnable: whether the pictures have no upside (the user said so).
+        folded_norm: whether BatchNorm's statistics lie in the convolutions, so that they must stay.
     """
 
     rows: int
@@ -52,6 +53,7 @@ class Situation:
     size: int
     freeze_point: str
     turnable: bool = False
+    folded_norm: bool = False
 
     def views(self, smallest: float) -> dict[str, Any]:
         """What augmented views may change.

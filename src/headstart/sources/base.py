@@ -23,6 +23,7 @@ __all__ = [
     "ImageSource",
     "Network",
     "Proof",
+    "Reference",
     "SourceModel",
     "available",
     "create",
@@ -30,6 +31,7 @@ __all__ = [
     "find_image",
     "fingerprint",
     "fitting",
+    "is_head",
     "tensors_of",
 ]
 
@@ -109,6 +111,21 @@ class Proof:
     files: str = ""
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Pictures stored with a bundle, and what its weights gave for them.
+
+    Attributes:
+        pictures: uint8 (n, size, size, 3).
+        logits: float32 (n, classes), of the bundle's own head.
+        averaged: over four orientations.
+    """
+
+    pictures: Array
+    logits: Array
+    averaged: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceModel:
     """One entry of the catalogue: what every source model has, whatever it reads.
@@ -180,11 +197,15 @@ class ImageSource(SourceModel):
         contract: the preprocessing.
         freeze_point: the stage whose output ``partial`` starts from.
         half_from: the stage from which bfloat16 keeps the features (cosine ≥ 0.999); empty: all.
+        reference: reads the outputs that were stored with the weights; None where there are none.
     """
 
     contract: Contract
     freeze_point: str = ""
     half_from: str = ""
+    reference: Callable[[], Reference | None] | None = field(
+        default=None, compare=False, repr=False
+    )
 
     def build(self, *, pretrained: bool = True, classes: int = 0) -> Network:
         """Make the network, with its pretrained weights or with random ones, and a fresh head.
@@ -196,7 +217,7 @@ class ImageSource(SourceModel):
         if pretrained:
             if self.weights is None:
                 raise SourceError(f"The source model {self.name} has no weights to load.")
-            own = {n: t for n, t in model.state_dict().items() if not _is_head(model, n)}
+            own = {n: t for n, t in model.state_dict().items() if not is_head(model, n)}
             state = fitting(own, self.weights(), self.name, self.architecture)
             model.load_state_dict(state, strict=False)
         return Network(model, self.architecture)
@@ -211,7 +232,7 @@ class ImageSource(SourceModel):
         if not self.classes or self.weights is None:
             return None
         model, state = create(self.architecture, self.classes), self.weights()
-        found = {name: state[name] for name in state if _is_head(model, name)}
+        found = {name: state[name] for name in state if is_head(model, name)}
         weight = next((t for n, t in found.items() if n.endswith(".weight")), None)
         bias = next((t for n, t in found.items() if n.endswith(".bias")), None)
         if weight is None or bias is None or tuple(weight.shape) != (self.classes, self.width):
@@ -373,7 +394,8 @@ def _describe(module: Any, name: str) -> SourceModel:
     return source
 
 
-def _is_head(model: nn.Module, name: str) -> bool:
+def is_head(model: nn.Module, name: str) -> bool:
+    """Whether a tensor of a model belongs to its classifier."""
     config = getattr(model, "default_cfg", None) or {}
     classifier = config.get("classifier", "classifier")
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from headstart.features.cache import Cache
 from headstart.methods.base import Recipe, Situation
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.sources.base import Contract, ImageSource, Network
+from headstart.sources.norms import untold
 from headstart.tasks.classify import score
 from headstart.train.feeds import ActivationFeed, PixelFeed, augment_of
 from headstart.types import Reporter
@@ -88,7 +90,13 @@ class Bench:
             self.source.contract.size,
             self.source.freeze_point,
             self.run.plan.turnable,
+            self.folded_norm,
         )
+
+    @cached_property
+    def folded_norm(self) -> bool:
+        """Whether the source model's BatchNorm layers were folded into its convolutions."""
+        return self.source.weights is not None and untold(self.source.weights())
 
     def measure(self, held_out: Array, judged: Array) -> float:
         """The run's metric on judged rows."""

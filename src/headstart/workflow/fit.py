@@ -12,8 +12,9 @@ from headstart.errors import Interrupted, RunError, UsageError
 from headstart.export.bundle import Model
 from headstart.features.cache import Cache
 from headstart.progress import Silent
-from headstart.sources.base import ImageSource, find_image
+from headstart.sources.base import ImageSource
 from headstart.types import Reporter
+from headstart.workflow.admit import admit, doubts
 from headstart.workflow.bench import Bench
 from headstart.workflow.conclude import Conclusion
 from headstart.workflow.pictures import Pictures, prepare
@@ -72,6 +73,7 @@ def fit(
     budget: str | float | None = None,
     test_share: float = 0.25,
     turnable: bool = False,
+    ignore_mismatched: bool = False,
     out: Path | str | None = None,
     resume: Path | str | None = None,
     reporter: Reporter | None = None,
@@ -92,6 +94,8 @@ def fit(
         budget: ``90s``, ``10m`` or seconds; None goes on only while a step is expected to pay.
         test_share: of the rows, sealed for the test where the data have no test part.
         turnable: the pictures have no upside (from above, or through a microscope).
+        ignore_mismatched: use a source model's backbone alone where its weights lack the head that
+            they are said to hold; without it such a source model is refused.
         out: the run folder; ``runs/NAME-TIME`` by default.
         resume: a run folder to finish instead of starting a new one.
         reporter: progress; silent by default.
@@ -129,6 +133,7 @@ def fit(
             budget=parse_budget(budget),
             test_share=test_share,
             turnable=turnable,
+            ignore_mismatched=ignore_mismatched,
             name=Path(path).resolve().stem if path else "arrays",
         )
         given, run = data, None
@@ -164,10 +169,13 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
     """Prepare, try methods, save the model, run the controls, judge; give the summary."""
     clock, cache = Clock(run), Cache()
     names = candidates(run.plan.source)
-    source = find_image(names[0])
+    source = _admit(run, names[0])
     data = prepare(run, dataset, source, cache, reporter)
     if len(names) > 1:
         source, data = _ranked(run, data, names, cache, reporter)
+    for doubt in doubts(source, data):
+        reporter.say(doubt.message)
+        data.findings.append(doubt)
     bench = Bench(run, data, source, cache, reporter)
     clock.save()
     search = Search(run, bench, clock, reporter)
@@ -180,6 +188,10 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
     return summary
 
 
+def _admit(run: Run, name: str) -> ImageSource:
+    return admit(name, ignore_mismatched=run.plan.ignore_mismatched)
+
+
 def _ranked(
     run: Run, data: Pictures, names: list[str], cache: Cache, reporter: Reporter
 ) -> tuple[ImageSource, Pictures]:
@@ -189,7 +201,7 @@ def _ranked(
         ranking = rank_prepared(
             run,
             data,
-            [find_image(name) for name in names],
+            [_admit(run, name) for name in names],
             cache,
             reporter,
             thorough=run.plan.source == ALL,
@@ -199,5 +211,5 @@ def _ranked(
         reporter.say(known["mismatch"])
     tied = f" (not told apart from {', '.join(known['tied'])})" if known["tied"] else ""
     reporter.say(f"Source model: {known['chosen']}{tied}")
-    source = find_image(known["chosen"])
+    source = _admit(run, known["chosen"])
     return source, with_source(data, source, cache, reporter)

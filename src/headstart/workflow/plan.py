@@ -56,6 +56,7 @@ class Plan:
         budget: seconds, or None to go on only while a step is expected to pay (10 minutes at most).
         test_share: of the rows, where the data have no test part.
         turnable: the pictures have no upside, so views may be turned.
+        ignore_mismatched: use the backbone alone of a source model whose head did not load.
         name: of the data, for the report.
     """
 
@@ -69,6 +70,7 @@ class Plan:
     budget: float | None = None
     test_share: float = TEST_SHARE
     turnable: bool = False
+    ignore_mismatched: bool = False
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -123,6 +125,7 @@ class Plan:
         words += ["--budget", f"{self.budget:g}s"] if self.budget is not None else []
         words += ["--test-share", f"{self.test_share:g}"] if self.test_share != TEST_SHARE else []
         words += ["--turnable"] if self.turnable else []
+        words += ["--ignore-mismatched"] if self.ignore_mismatched else []
         words += ["--seed", str(self.seed)]
         return shlex.join(words)
 

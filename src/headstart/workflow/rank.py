@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from headstart.selection import ranker
 from headstart.sources.base import ImageSource, SourceModel, available
 from headstart.types import Reporter
 from headstart.workflow import modality, pictures
+from headstart.workflow.admit import admit
 from headstart.workflow.pictures import Pictures
 from headstart.workflow.plan import Plan, Run
 from headstart.workflow.prepare import Prepared, read_given
@@ -108,6 +110,7 @@ def rank(
     text: str | None = None,
     sources: str | Sequence[str] = AUTO,
     seed: int = 0,
+    ignore_mismatched: bool = False,
     out: Path | str | None = None,
     reporter: Reporter | None = None,
 ) -> Ranking:
@@ -121,6 +124,7 @@ def rank(
         sources: ``auto`` (every one on this machine, the hopeless dropped early),
             ``all-available`` (every one, on all rows), or names.
         seed: of every random choice.
+        ignore_mismatched: as for :func:`headstart.fit`.
         out: the run folder; ``runs/NAME-TIME`` by default.
         reporter: progress; silent by default.
 
@@ -137,7 +141,10 @@ def rank(
     columns = Columns(image, label, group, split, text)
     dataset = read_given(data, columns)
     room = modality.of(dataset)
-    found = [room.find(one) for one in candidates(asked, dataset.modality)]
+    look: Any = room.find
+    if dataset.modality == "image":
+        look = partial(admit, ignore_mismatched=ignore_mismatched)
+    found = [look(one) for one in candidates(asked, dataset.modality)]
     name = f"rank-{Path(path).resolve().stem}" if path else f"rank-{dataset.reader}"
     run = Run.create(Plan(data=path, columns=columns, source=asked, seed=seed, name=name), out)
     cache = Cache()

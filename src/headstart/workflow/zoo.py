@@ -1,4 +1,4 @@
-"""``zoo``: the catalogue of source models, one of them in full, and fetching one."""
+"""``zoo``: the catalogue of source models, one of them in full, fetching and checking one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headstart.sources.base import ImageSource, SourceModel, find
 from headstart.sources.text import TextSource
 from headstart.types import Reporter
 
-__all__ = ["fetch", "search", "show"]
+__all__ = ["check", "fetch", "search", "show"]
 
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9}
 
@@ -97,6 +97,35 @@ def fetch(
 
     path = Path(given).expanduser() if given else None
     return bring(source, reporter or Silent(), path)
+
+
+def check(name: str, *, pictures: Path | str | None = None) -> dict[str, Any]:
+    """Check that a source model is given what it was trained on, and is whole.
+
+    Args:
+        name: of an image source model whose weights can be had.
+        pictures: natural ones, as ``fit`` takes them: without stored outputs only BatchNorm's
+            statistics over pictures can tell a wrong normalisation.
+
+    Returns:
+        ``name``, ``right`` (no fault is certain), ``checks`` (each with what it showed) and
+        ``faults`` (each with ``kind``, ``certain`` and ``message``).
+
+    Raises:
+        SourceError: the weights can't be had, or the backbone's don't fit its architecture.
+    """
+    from dataclasses import asdict
+
+    from headstart.sources.base import find_image
+    from headstart.workflow.admit import examined, pictures_in
+
+    found = examined(find_image(name), pictures_in(Path(pictures).expanduser()) if pictures else ())
+    return {
+        "name": name,
+        "right": not found.certain,
+        "checks": [{"check": key, "showed": text} for key, text in found.done.items()],
+        "faults": [asdict(fault) for fault in found.faults],
+    }
 
 
 def _packaged() -> Any:

@@ -56,6 +56,6 @@ class Method(Base):
             smoothing=self.smoothing,
             views=0,
             **situation.views(self.smallest),
-            freeze_norm=situation.rows < FEW_ROWS,
+            freeze_norm=situation.rows < FEW_ROWS or situation.folded_norm,
             size=self.size or input_size(situation.native, situation.size),
         )

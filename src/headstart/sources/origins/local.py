@@ -11,7 +11,14 @@ from typing import Any
 from headstart.errors import SourceError, UsageError
 from headstart.files import digest_file
 from headstart.sources import saved
-from headstart.sources.base import Contract, ImageSource, Network, SourceModel, create
+from headstart.sources.base import (
+    Contract,
+    ImageSource,
+    Network,
+    Reference,
+    SourceModel,
+    create,
+)
 
 __all__ = ["describe", "entries", "names"]
 
@@ -88,7 +95,21 @@ def _source(name: str, architecture: str, config: Mapping[str, Any], weights: Pa
         digest=digest_file(weights) if weights.is_file() else "",
         present=weights.is_file,
     )
-    return replace(source, weights=lambda: _state(_whole(weights)))
+    averaged = bool(config.get("averaged"))
+    reference = (lambda: _reference(weights.parent, averaged)) if bundle else None
+    return replace(source, weights=lambda: _state(_whole(weights)), reference=reference)
+
+
+def _reference(folder: Path, averaged: bool) -> Reference | None:
+    """A bundle's own pictures and logits; None where they were left out or can't be read."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        stored = load_file(folder / "reference.safetensors")
+        return Reference(stored["inputs"], stored["logits"], averaged)
+    except (OSError, KeyError, SafetensorError):
+        return None
 
 
 def _whole(weights: Path) -> Path:
@@ -147,7 +168,7 @@ def _contract(config: Mapping[str, Any], model: Any) -> Contract:
         size = int(usual.get("input_size", (3, 224, 224))[-1])
         mean = tuple(usual.get("mean", (0.485, 0.456, 0.406)))
         std = tuple(usual.get("std", (0.229, 0.224, 0.225)))
-        return Contract(size, round(size / usual.get("crop_pct", 0.875)), mean, std)
+        return Contract(size, int(size / usual.get("crop_pct", 0.875)), mean, std)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SourceError(
             f"config.json doesn't say how pictures are prepared: {type(error).__name__} {error}."

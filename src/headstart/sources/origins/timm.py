@@ -62,7 +62,7 @@ def _light(name: str, config: Any) -> ImageSource:
         name=f"timm:{name}",
         origin="timm",
         architecture=name,
-        contract=Contract(size, round(size / config.crop_pct), mean, std),
+        contract=Contract(size, int(size / config.crop_pct), mean, std),
         width=0,
         trained_on=str(config.tag or "see timm's model card"),
         licence=str(config.license or "see timm's model card"),
