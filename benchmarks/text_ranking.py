@@ -212,7 +212,7 @@ def _compacted(network: Any, tokens: list[list[int]]) -> list[list[int]]:
 def transfer(task: Task, source: Any, epochs: int) -> dict[str, Any]:
     """The best way, by the validation rows, to transfer one source model, and all ways tried."""
     tried = {"probe": probe(task, source, fresh())}
-    for rate in RATES["network" if source.macs else "vectors"]:
+    for rate in RATES["network" if source.macs > source.width else "vectors"]:
         tried[f"tuned at {rate:g}"] = tuned(task, source, rate, epochs)
     best = max(tried, key=lambda way: tried[way]["val"])
     seconds = round(sum(one["seconds"] for one in tried.values()), 2)

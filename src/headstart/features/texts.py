@@ -207,7 +207,8 @@ class _Runner:
                 self.build(),
                 *pad([tokens[order[i]] for i in spread]),
                 only=self.only,
-                light=self.source.macs == 0,
+                # Vectors that are looked up are only added together: their width, for each token.
+                light=self.source.macs <= self.source.width,
             )
         engine, self.check = self.engines[self.source.name]
         return engine
