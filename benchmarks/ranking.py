@@ -7,8 +7,8 @@ solar cells come with ``pip install 'headstart[samples]'``. The sources are thos
 
 For each set a few hundred learn rows and separate test rows are drawn. The ranking sees the learn rows
 alone, with an empty feature cache. The truth is what each candidate's transfer gives on the test rows:
-the linear probe or partial fine-tuning, whichever a fifth of the learn rows held out prefers, as ``fit``
-does it. Every result is written as soon as it is known, and a second call goes on from there.
+the linear probe or partial fine-tuning (fewer views and epochs than ``fit`` takes), whichever a fifth of
+the learn rows held out prefers; ``fit`` would ask to be surer before it left the probe. Every result is written as soon as it is known, and a second call goes on from there.
 """
 
 from __future__ import annotations
