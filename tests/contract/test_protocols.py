@@ -13,6 +13,7 @@ from headstart import registry
 from headstart.data.dataset import Columns, Dataset, Text
 from headstart.errors import HeadstartError
 from headstart.sources.base import Contract, ImageSource
+from headstart.sources.text import TextSource
 
 FOLDERS = (
     "cli",
@@ -192,11 +193,28 @@ def test_something_is_packaged():
     assert ("packaged", "efficientnet_lite0") in LISTED
 
 
+def reads_texts(described):
+    """What a listed text source model says of itself, and where its weights are here, what it gives."""
+    assert isinstance(described, TextSource) and described.length > 0 < described.width
+    assert described.pooling in ("mean", "cls", "last") and described.parameters > 0
+    if not described.available:
+        with pytest.raises(HeadstartError, match="aren't on this machine"):
+            described.build()
+        return
+    ids = described.tokenizer()(["A short question?"])
+    with torch.no_grad():
+        out = described.build()(torch.tensor(ids), torch.ones(1, len(ids[0]), dtype=torch.bool))
+    assert out.shape == (1, described.width) and out.isfinite().all()
+
+
 @pytest.mark.parametrize(("origin", "name"), LISTED)
 def test_a_listed_source_model_is_what_it_says(origin, name):
     described = registry.load("sources.origins", origin).describe(name)
-    assert isinstance(described, ImageSource) and isinstance(described.contract, Contract)
     assert described.origin == origin and described.licence and described.trained_on
+    if described.modality == "text":
+        reads_texts(described)
+        return
+    assert isinstance(described, ImageSource) and isinstance(described.contract, Contract)
     network = described.build(pretrained=described.available)
     assert sum(p.numel() for p in network.model.parameters()) == described.parameters
     size = described.contract.size

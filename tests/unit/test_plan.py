@@ -62,6 +62,7 @@ WHOLE = Plan(
     90.0,
     0.3,
     True,
+    True,
     "photos",
 )
 
