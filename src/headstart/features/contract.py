@@ -299,7 +299,7 @@ def _reload(source: ImageSource, network: Network, changed: bool) -> list[Fault]
 
     assert source.weights
     again = source.weights()
-    saved = load(save({n: t.detach().clone().contiguous() for n, t in again.items()}))
+    saved = load(save({n: t.detach().contiguous() for n, t in again.items()}))
     try:
         second = replace(source, weights=lambda: saved).build()
     except HeadstartError as error:

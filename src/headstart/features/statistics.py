@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from headstart.types import Array
 
-__all__ = ["FEWEST", "distance", "suspect"]
+__all__ = ["FEWEST", "better", "distance", "suspect"]
 
 FEWEST = 8
 NEAR, FAR, RATIO = 0.2, 0.3, 4.0
@@ -52,16 +52,22 @@ def suspect(network: Network, contract: Contract, pictures: Array) -> tuple[str,
         name: distance(network, replace(contract, mean=mean, std=std), pictures) or 0.0
         for name, (mean, std) in NORMALISATIONS.items()
     }
-    least = min(others.values())
-    name = next(name for name, value in others.items() if value <= 1.1 * least)
-    seen = f"distance {declared:.2g} from BatchNorm's statistics, the nearest other {least:.2g}"
-    clear = least <= NEAR and declared >= max(FAR, RATIO * least)
-    if not clear and declared < HOPELESS * least:
+    seen = f"distance {declared:.2g} from BatchNorm's, the nearest other {min(others.values()):.2g}"
+    name = better(declared, others)
+    if not name:
         return "", seen
     return (
-        f"the pictures, prepared as its contract says, don't fit what BatchNorm saw in training "
-        f"({declared:.2g}); with {name} they do ({least:.2g})"
+        "the pictures, prepared as its contract says, don't fit what BatchNorm saw in training "
+        f"({declared:.2g}); with {name} they do ({others[name]:.2g})"
     ), seen
+
+
+def better(declared: float, others: dict[str, float]) -> str:
+    """The normalisation whose distance is clearly below the declared one's; empty where none is."""
+    least = min(others.values())
+    if declared >= HOPELESS * least or (least <= NEAR and declared >= max(FAR, RATIO * least)):
+        return next(name for name, value in others.items() if value <= 1.1 * least)
+    return ""
 
 
 def distance(network: Network, contract: Contract, pictures: Array) -> float | None:

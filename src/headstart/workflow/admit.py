@@ -15,6 +15,8 @@ import numpy as np
 from headstart.data.decode import BadPicture, decode, frame_to_view, load_bytes
 from headstart.errors import OutputError, SourceError
 from headstart.features.contract import Examination, Fault, examine, head_fault
+from headstart.features.statistics import suspect
+from headstart.features.stored import stored_outputs
 from headstart.files import cache_root, read_json, write_json
 from headstart.sources import store
 from headstart.sources.base import ImageSource, find_image
@@ -66,13 +68,17 @@ def doubts(source: ImageSource, data: Pictures) -> list[Finding]:
     """What can't be shown but is suspected, from the data's own first pictures."""
     known = _remembered(source) or {"doubts": []}
     found = [Fault(**fault) for fault in known["doubts"]]
-    if source.origin == "local" and source.weights is not None:
+    if source.origin == "local" and source.weights is not None and stored_outputs(source) is None:
         learn = data.split.learn
         chosen = [learn[i] for i in _spread(len(learn))]
         frames = (
             data.sweep.frames.get(data.digests[i], data.dataset.rows[i].origin) for i in chosen
         )
-        found += examined(source, frames).faults
+        views = _views(source, frames)
+        network = source.build()
+        network.model.eval()
+        reason = suspect(network, source.contract, views)[0] if views is not None else ""
+        found += [Fault("normalisation", False, f"{source.title}: {reason}")] if reason else []
     unique = {fault.message: fault for fault in found if not fault.certain}
     return [
         Finding(f"source-{one.kind}", LEVELS.get(one.kind, "warning"), f"{one.message}.")
@@ -82,11 +88,16 @@ def doubts(source: ImageSource, data: Pictures) -> list[Finding]:
 
 def examined(source: ImageSource, frames: Iterable[Array] = ()) -> Examination:
     """Check a source model now, with decoded pictures where there are any."""
+    return examine(source, pictures=_views(source, frames))
+
+
+def _views(source: ImageSource, frames: Iterable[Array]) -> Array | None:
+    """Frames as the source model sees them; None where there are none."""
     contract, views = source.contract, []
     with contextlib.suppress(BadPicture, OSError):
         for frame in frames:
             views.append(frame_to_view(frame, contract.resize, contract.size))
-    return examine(source, pictures=np.stack(views) if views else None)
+    return np.stack(views) if views else None
 
 
 def pictures_in(path: Path) -> Iterable[Array]:

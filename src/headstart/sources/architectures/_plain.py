@@ -1,4 +1,4 @@
-"""A chain of convolution blocks with a pooled linear head, for networks without normalisation."""
+"""A chain of convolution blocks with a pooled linear head."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Plain(nn.Module):
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(part.bias)  # type: ignore[arg-type]
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
 
     def stages(self) -> OrderedDict[str, nn.Module]:
         """The blocks and the pooling, by name."""

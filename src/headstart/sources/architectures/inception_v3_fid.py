@@ -63,13 +63,13 @@ _E = (
 )
 
 
-def create(classes: int) -> nn.Module:
-    """Make it with random weights."""
+def create(classes: int, *, most: bool = True) -> nn.Module:
+    """Make it with random weights; with the average in 7c where not ``most``."""
     import timm
 
     model: nn.Module = timm.create_model("inception_v3", num_classes=classes, aux_logits=False)
     for names, branches in (("5b 5c 5d", _A), ("6b 6c 6d 6e", _C), ("7b 7c", _E)):
         for name in names.split():
-            block = _Block(getattr(model, f"Mixed_{name}"), branches, most=name == "7c")
+            block = _Block(getattr(model, f"Mixed_{name}"), branches, most=most and name == "7c")
             setattr(model, f"Mixed_{name}", block)
     return model
