@@ -1,14 +1,16 @@
 """Whether the ranking's choice of a source model is right, and what it costs.
 
-    python benchmarks/ranking.py SETS [--only hymenoptera] [--learn 240] [--tests 400]
+    python benchmarks/ranking.py SETS [--only hymenoptera] [--learn 400] [--tests 800]
 
 SETS is a folder with hymenoptera, imagenette_subset, cifar10_subset and pacs_subset, unpacked; the
 solar cells come with ``pip install 'headstart[samples]'``. The sources are those fetched before.
 
 For each set a few hundred learn rows and separate test rows are drawn. The ranking sees the learn rows
-alone, with an empty feature cache. The truth is what each candidate's transfer gives on the test rows:
-the linear probe or partial fine-tuning (fewer views and epochs than ``fit`` takes), whichever a fifth of
-the learn rows held out prefers; ``fit`` would ask to be surer before it left the probe. Every result is written as soon as it is known, and a second call goes on from there.
+alone, with an empty feature cache. The truth is what each candidate's transfer has right of the test
+rows. As in ``fit``, that is the cross-validated linear probe on all learn rows, or partial fine-tuning
+where it surely beats the probe on validation rows; here partial fine-tuning is trained once, on four
+fifths of the learn rows and with fewer views and epochs, and validated on the last fifth. Every result
+is written as soon as it is known, and a second call goes on from there.
 """
 
 from __future__ import annotations
@@ -92,18 +94,6 @@ def few(rows: list[Row], most: int, random: np.random.Generator) -> list[Row]:
     return [rows[index] for index in sorted(kept)]
 
 
-def held(rows: list[Row], seed: int = 0) -> list[Row]:
-    """The same rows with a fifth of the learn rows marked for validation."""
-    classes = sorted({str(row.label) for row in rows})
-    learn = [i for i, row in enumerate(rows) if row.part == "train"]
-    targets = np.array([classes.index(str(rows[i].label)) for i in learn])
-    side = assign(targets, np.arange(len(learn)), [0.8, 0.2], seed)
-    out = list(rows)
-    for index, one in zip(learn, side, strict=True):
-        out[index] = replace(rows[index], part="val" if one else "train")
-    return out
-
-
 def keep(name: str, values: dict[str, Any]) -> None:
     """Write what is known of one set."""
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -124,10 +114,12 @@ def ranked(name: str, rows: list[Row], cache: Cache) -> dict[str, Any]:
         ranking.pop(bulky)
     contest = _Contest(run, data, cache, Silent())
     size = len(contest.order)
-    hits, scores = {}, {}
+    hits, losses, scores = {}, {}, {}
     for source in sources:
-        own = contest.hits(source, size)
-        hits[source.name] = "".join("1" if one else "0" for one in own)
+        shares, targets = contest.held_out(source, size)
+        hits[source.name] = "".join("01"[int(one)] for one in shares.argmax(axis=1) == targets)
+        chance = shares[np.arange(len(targets)), targets]
+        losses[source.name] = [round(float(one), 3) for one in -np.log(np.maximum(chance, 1e-7))]
         scores[source.name] = contest.scores(source, size)
     return {
         "learn": len(data.split.learn),
@@ -136,30 +128,40 @@ def ranked(name: str, rows: list[Row], cache: Cache) -> dict[str, Any]:
         "ranking": ranking,
         "ranking_seconds": seconds,
         "hits": hits,
+        "losses": losses,
         "scores": scores,
         "macs": {source.name: source.macs for source in sources},
     }
 
 
+class Brief(Bench):
+    """A bench that trains a method once, and validates it on the first fold alone."""
+
+    def folds_for(self, method: str) -> list[int]:
+        return [0]
+
+    def keeps_fold(self, method: str) -> bool:
+        return True
+
+
 def truth(name: str, rows: list[Row], source: str, cache: Cache) -> dict[str, Any]:
     """One candidate transferred, and its share right of the test rows; no ranking reads this."""
-    dataset = Dataset(tuple(held(rows)), name, "benchmark")
     settings = {"partial": {"views": VIEWS, "epochs": EPOCHS}}
     plan = Plan(
         data=name,
         source=source,
         methods=("linear_probe", "partial"),
         settings=settings,
-        budget=3600.0,
+        budget=7200.0,
         name=name,
     )
     run = Run.create(plan, tempfile.mkdtemp() + "/run")
     begun = time.perf_counter()
     model = find_image(source)
-    data = prepare(run, dataset, model, cache, Silent())
-    bench = Bench(run, data, model, cache, Silent())
+    data = prepare(run, Dataset(tuple(rows), name, "benchmark"), model, cache, Silent())
+    bench = Brief(run, data, model, cache, Silent())
     search = Search(run, bench, Clock(run), Silent())
-    search.best()
+    chosen = search.best().method
     seconds = time.perf_counter() - begun
     tests = list(data.split.test)
     targets = data.labels.unseal("verdict", "the truth that a ranking is judged by")
@@ -172,11 +174,14 @@ def truth(name: str, rows: list[Row], source: str, cache: Cache) -> dict[str, An
     for trial in search.tried:
         tried[trial.method] = {
             "validation": trial.score,
-            "test": float((probabilities(bench, trial, tests).argmax(axis=1) == targets).mean()),
+            "judged": trial.judged,
+            "test": float((probabilities(bench, trial, tests).argmax(axis=1) == targets).mean())
+            if trial.head is not None or trial.state is not None
+            else None,
             "seconds": trial.seconds,
             "epochs": trial.recipe.epochs if trial.recipe else 0,
+            "note": trial.note,
         }
-    chosen = max(tried, key=lambda method: (tried[method]["validation"], method == "linear_probe"))
     return {
         "score": tried[chosen]["test"],
         "chosen": chosen,
@@ -231,8 +236,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", nargs="?")
     parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--learn", type=int, default=240)
-    parser.add_argument("--tests", type=int, default=400)
+    parser.add_argument("--learn", type=int, default=400)
+    parser.add_argument("--tests", type=int, default=800)
     arguments = parser.parse_args()
     measure(arguments)
 

@@ -177,7 +177,7 @@ def rank_prepared(
         hits: dict[str, Array] = {}
         for name in list(alive):
             try:
-                hits[name] = contest.hits(alive[name], size)
+                hits[name] = _hits(*contest.held_out(alive[name], size))
             except HeadstartError as error:
                 skipped.append({"source": name, "why": error.message})
                 del alive[name]
@@ -239,6 +239,12 @@ def _place(one: ranker.Standing, rows: int, seconds: float, source: SourceModel)
     }
 
 
+def _hits(shares: Array, targets: Array) -> Array:
+    """1 for each row whose class has the largest probability, otherwise 0."""
+    hits: Array = shares.argmax(axis=1) == targets
+    return hits.astype(np.float64)
+
+
 class _Contest:
     """The learn rows in an order whose every beginning is stratified, and what is known of them."""
 
@@ -273,16 +279,16 @@ class _Contest:
             self.seconds[source.name] = spent + time.perf_counter() - begun
         return self._features[key]
 
-    def hits(self, source: SourceModel, size: int) -> Array:
-        """Share right of each held-out row by a cross-validated probe on a source's features."""
+    def held_out(self, source: SourceModel, size: int) -> tuple[Array, Array]:
+        """Class probabilities of held-out rows by a cross-validated probe, and their classes."""
         features = self.features(source, size)
         begun = time.perf_counter()
         out = self.probe(features, size, f"Probing {source.name}")
         self.seconds[source.name] += time.perf_counter() - begun
         return out
 
-    def probe(self, features: Array, size: int, title: str) -> Array:
-        """Hits of a probe on the first rows of the order, where they were held out."""
+    def probe(self, features: Array, size: int, title: str) -> tuple[Array, Array]:
+        """Probabilities and classes of the first rows of the order that were held out once."""
         rows = self.order[:size]
         targets = self.targets[rows]
         masks = self.data.masks[:, rows]
@@ -292,8 +298,7 @@ class _Contest:
                 features, targets, masks[useful], np.ones(size, bool), step.advance
             )
         judged = ~np.isnan(probe.held_out[:, 0])
-        hits: Array = probe.held_out[judged].argmax(axis=1) == targets[judged]
-        return hits.astype(np.float64)
+        return probe.held_out[judged], targets[judged]
 
     def scores(self, source: SourceModel, size: int) -> dict[str, float]:
         """Every transferability score; those of the source's own head where it has one."""
@@ -332,10 +337,12 @@ class _Contest:
         rows = self.learn[self.order[:size]]
         untrained = replace(leader, name=f"{leader.name} untrained", weights=None)
         key, raw = self.room.RAW
-        ours = self.hits(leader, size)
+        ours = _hits(*self.held_out(leader, size))
         others = {
-            key: self.probe(self.room.raw(self.data, rows.tolist()), size, f"Probing {raw}"),
-            "untrained": self.hits(untrained, size),
+            key: _hits(
+                *self.probe(self.room.raw(self.data, rows.tolist()), size, f"Probing {raw}")
+            ),
+            "untrained": _hits(*self.held_out(untrained, size)),
         }
         values = {"leader": float(ours.mean())}
         values |= {name: float(hits.mean()) for name, hits in others.items()}
