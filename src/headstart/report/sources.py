@@ -9,6 +9,7 @@ import numpy as np
 
 from headstart.report.svg import ACCENT, INK, MUTED, PAPER, empty
 from headstart.report.words import clip
+from headstart.selection.ranker import SURE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,11 +89,22 @@ def ranking(found: dict[str, Any] | None, classes: tuple[str, ...]) -> Ranking |
     says = (
         f"Nothing separates {found['chosen']} from {others}; it is the cheapest of them."
         if found["tied"]
-        else f"{found['chosen']} is ahead of every other source model."
+        else _leads(found)
     )
     labels = tuple(int(label) for label in found.get("projected") or ())
     return Ranking(
         candidates, int(found["rows"]), baselines, found["mismatch"], says, labels, classes
+    )
+
+
+def _leads(found: dict[str, Any]) -> str:
+    """A sentence on a choice that nothing ties with, as sure as its probability is."""
+    chosen = next(place for place in found["places"] if place["name"] == found["chosen"])
+    if chosen["best"] >= SURE:
+        return f"{found['chosen']} is ahead of every other source model."
+    return (
+        f"{found['chosen']} is the likeliest to be best ({chosen['best'] * 100:.0f} %); what it may "
+        f"lose against the best is {chosen['regret'] * 100:.1f} points on average."
     )
 
 
