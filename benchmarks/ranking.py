@@ -9,7 +9,8 @@ For each set a few hundred learn rows and separate test rows are drawn. The rank
 alone, with an empty feature cache. The truth is what each candidate's transfer has right of the test
 rows. As in ``fit``, that is the cross-validated linear probe on all learn rows, or partial fine-tuning
 where it surely beats the probe on validation rows; here partial fine-tuning is trained once, on four
-fifths of the learn rows and with fewer views and epochs, and validated on the last fifth. Every result
+fifths of the learn rows and with fewer views and epochs, and validated on the last fifth (where it isn't
+kept, its test rows aren't computed). Every result
 is written as soon as it is known, and a second call goes on from there.
 """
 
@@ -176,7 +177,7 @@ def truth(name: str, rows: list[Row], source: str, cache: Cache) -> dict[str, An
             "validation": trial.score,
             "judged": trial.judged,
             "test": float((probabilities(bench, trial, tests).argmax(axis=1) == targets).mean())
-            if trial.head is not None or trial.state is not None
+            if trial.method in ("linear_probe", chosen)
             else None,
             "seconds": trial.seconds,
             "epochs": trial.recipe.epochs if trial.recipe else 0,
