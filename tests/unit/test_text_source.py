@@ -228,3 +228,19 @@ def test_describing_text_sources_loads_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_looking_at_every_attribute_says_nothing(tmp_path, caplog):
+    import logging
+
+    from transformers.utils import logging as spoken
+
+    source = find(f"local:{save(tmp_path / 'llama', 'llama')}")
+    model = source.build().model
+    spoken.enable_propagation()
+    try:
+        with caplog.at_level(logging.WARNING):
+            assert callable(model.loss_function)
+    finally:
+        spoken.disable_propagation()
+    assert "loss_type" not in caplog.text

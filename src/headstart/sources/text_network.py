@@ -121,6 +121,9 @@ def configuration(settings: dict[str, Any]) -> Any:
 
 def bare(model: nn.Module) -> nn.Module:
     """The model without its pooler, which we don't use and many checkpoints don't hold."""
+    # Whoever traces the model looks at each attribute, and transformers says aloud that a model
+    # without a head has no loss.
+    model.loss_type = "ForSequenceClassification"  # type: ignore[assignment]
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # type: ignore[assignment]
     return model
