@@ -1,0 +1,182 @@
+"""``fit`` against five other ways to use the same source model, over sets, sizes and one equal budget.
+
+    python benchmarks/finetune_grid.py SETS --rivals PYTHON [--budget 120] [--only hymenoptera] [--size 10]
+    python benchmarks/finetune_grid.py SETS --plot
+
+SETS is a folder with hymenoptera, imagenette_subset, cifar10_subset and pacs_subset, unpacked; the
+solar cells come with ``pip install 'headstart[samples]'``. A cell of the grid is one set with 10, 50 or
+all pictures of each class to learn from, drawn with a seed, and the same test pictures for everyone.
+The source model is the packaged EfficientNet-Lite0. The contestants, each a process of its own with
+the same seconds: headstart as it comes, its linear probe alone, its full fine-tuning alone, fastai's
+``fine_tune``, Hugging Face's ``Trainer`` and a plain timm loop (see rivals/README.md). They run one
+after another, so run nothing beside them. Every result is written as soon as it is known, and a second
+call goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from harness import RESULTS, fit, machine, rival
+from headstart.files import atomic
+from ranking import drawn, few, sets
+
+FILE = RESULTS / "finetune-grid.json"
+SETS = ("hymenoptera", "imagenette", "cifar10", "solar", "pacs-photo", "pacs-sketch")
+SIZES = (10, 50, 0)
+"""Pictures of each class; 0 takes all."""
+OURS: dict[str, tuple[str, ...]] = {
+    "headstart": (),
+    "probe": ("--method", "linear_probe"),
+    "full": ("--method", "full"),
+}
+RIVALS = {"fastai": "fastai_finetune.py", "trainer": "hf_trainer.py", "timm": "timm_loop.py"}
+
+
+def folder(given: Any, part: str | None, size: int, tests: int, seed: int) -> Path:
+    """One cell's pictures as links: train/CLASS/* and val/CLASS/*."""
+    rows = drawn(given, part, 10**9, tests, seed)
+    random = np.random.default_rng((seed, 11))
+    learn = [row for row in rows if row.part == "train"]
+    if size:
+        classes = {row.label for row in learn}
+        learn = few(learn, size * len(classes), random)
+    root = Path(tempfile.mkdtemp(prefix="headstart-grid-"))
+    for name, chosen in (("train", learn), ("val", [row for row in rows if row.part == "test"])):
+        for number, row in enumerate(chosen):
+            place = root / name / str(row.label)
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{number:05d}{Path(row.origin).suffix}").symlink_to(
+                Path(row.origin).resolve()
+            )
+    return root
+
+
+def run(name: str, data: Path, budget: float, python: str) -> dict[str, Any]:
+    """One contestant on one cell."""
+    seconds = f"{budget:g}"
+    if name in RIVALS:
+        options = ("--out", tempfile.mkdtemp(), "--budget", seconds)
+        found = rival(python, RIVALS[name], str(data), *options)
+        keys = ("accuracy", "epochs", "note", "wall_seconds", "correct")
+        return {key: found[key] for key in keys}
+    found = fit(str(data), "--budget", f"{seconds}s", *OURS[name])
+    return {
+        "accuracy": found["test"]["value"],
+        "method": found["chosen"]["method"],
+        "verdict": found["verdict"],
+        "controls": found["controls"],
+        "tried": [trial["method"] for trial in found["tried"]],
+        "wall_seconds": found["wall_seconds"],
+    }
+
+
+def known() -> dict[str, Any]:
+    """What was measured before."""
+    return json.loads(FILE.read_text()) if FILE.exists() else {"cells": {}}
+
+
+def judged(cells: dict[str, Any]) -> dict[str, Any]:
+    """Mean ranks, and how far headstart is under the best of the others, over the whole cells."""
+    names = [*OURS, *RIVALS]
+    whole = {
+        key: {name: cell[name]["accuracy"] for name in names}
+        for key, cell in cells.items()
+        if all(name in cell for name in names)
+    }
+    if not whole:
+        return {"cells": 0}
+    table = np.array([[row[name] for name in names] for row in whole.values()])
+    ranks = np.array([rankdata(-row) for row in table]).mean(axis=0)
+    behind = 100 * (table[:, 1:].max(axis=1) - table[:, 0])
+    return {
+        "cells": len(whole),
+        "mean_rank": dict(zip(names, ranks.round(2).tolist(), strict=True)),
+        "mean_accuracy": dict(zip(names, table.mean(axis=0).round(4).tolist(), strict=True)),
+        "worst_behind": float(behind.max()),
+        "more_than_a_point_behind": [
+            key for key, lag in zip(whole, behind, strict=True) if lag > 1
+        ],
+    }
+
+
+def keep(cells: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Write what is known."""
+    words = "python benchmarks/finetune_grid.py SETS --rivals PYTHON"
+    for key in ("budget", "tests", "seed"):
+        words += f" --{key} {settings[key]:g}"
+    whole = {"command": words, "machine": machine(), **judged(cells), "cells_measured": cells}
+    with atomic(FILE) as temporary:
+        temporary.write_text(json.dumps({**whole, "settings": settings}, indent=1) + "\n")
+
+
+def plot(cells: dict[str, Any]) -> None:
+    """A panel for each set: accuracy against pictures per class, a line for each contestant."""
+    from matplotlib.figure import Figure
+
+    names = [*OURS, *RIVALS]
+    shades = dict(
+        zip(names, ("#c8553d", "#3b6ea5", "#5b8c5a", "#b8860b", "#7d5ba6", "#808080"), strict=True)
+    )
+    figure = Figure(figsize=(9, 5.4), layout="constrained")
+    for axes, chosen in zip(figure.subplots(2, 3).flat, SETS, strict=True):
+        for name in names:
+            found = [
+                (spot, 100 * cells[f"{chosen}-{size or 'all'}"][name]["accuracy"])
+                for spot, size in enumerate(SIZES)
+                if name in cells.get(f"{chosen}-{size or 'all'}", {})
+            ]
+            if found:
+                axes.plot(*zip(*found, strict=True), "o-", color=shades[name], label=name, ms=4)
+        axes.set_title(chosen, fontsize=10)
+        axes.set_xticks(range(len(SIZES)), [str(size or "all") for size in SIZES])
+        axes.grid(alpha=0.25)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    figure.supylabel("test accuracy, %", fontsize=10)
+    figure.supxlabel("pictures of each class to learn from", fontsize=10)
+    figure.savefig(RESULTS / "finetune-grid.png", dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", type=Path)
+    parser.add_argument("--rivals", default="")
+    parser.add_argument("--budget", type=float, default=120)
+    parser.add_argument("--tests", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", choices=SETS)
+    parser.add_argument("--size", action="append", type=int, choices=SIZES)
+    parser.add_argument("--plot", action="store_true")
+    given = parser.parse_args()
+    settings = {"budget": given.budget, "tests": given.tests, "seed": given.seed}
+    before = known()
+    cells = before.get("cells_measured", {}) if before.get("settings", settings) == settings else {}
+    if given.plot:
+        plot(cells)
+        return
+    if not given.rivals:
+        parser.error("--rivals PYTHON: the interpreter of the rivals' environment")
+    found = sets(given.sets)
+    for size in given.size or SIZES:
+        for name in given.only or SETS:
+            cell = cells.setdefault(f"{name}-{size or 'all'}", {})
+            missing = [one for one in (*OURS, *RIVALS) if one not in cell]
+            if not missing:
+                continue
+            data = folder(*found[name], size, given.tests, given.seed)
+            for one in missing:
+                cell[one] = run(one, data, given.budget, given.rivals)
+                keep(cells, settings)
+                print(name, size, one, round(cell[one]["accuracy"], 4), flush=True)
+
+
+if __name__ == "__main__":
+    main()
