@@ -7,11 +7,11 @@ solar cells come with ``pip install 'headstart[samples]'``. The sources are thos
 
 For each set a few hundred learn rows and separate test rows are drawn. The ranking sees the learn rows
 alone, with an empty feature cache. The truth is what each candidate's transfer has right of the test
-rows. As in ``fit``, that is the cross-validated linear probe on all learn rows, or partial fine-tuning
-where it surely beats the probe on validation rows; here partial fine-tuning is trained once, on four
-fifths of the learn rows and with fewer views and epochs, and validated on the last fifth (where it isn't
-kept, its test rows aren't computed). Every result
-is written as soon as it is known, and a second call goes on from there.
+rows, and follows ``fit``: the cross-validated linear probe on all learn rows; where fit's own gate says
+that a gain could show, partial fine-tuning too, which is kept if it surely beats the probe. Cheaper than
+in ``fit``, it is trained once, on four fifths of the learn rows and with fewer views and epochs, and
+validated on the last fifth. Every result is written as soon as it is known, and a second call goes on
+from there.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from headstart.features.cache import Cache
 from headstart.files import atomic
 from headstart.methods.base import configure
 from headstart.progress import Silent
+from headstart.selection.worth import prospect
 from headstart.sources.base import available, find_image
-from headstart.workflow.bench import Bench
+from headstart.workflow.bench import JUDGED_ROWS, Bench
 from headstart.workflow.pictures import prepare
 from headstart.workflow.plan import Plan, Run
 from headstart.workflow.rank import _Contest, rank_prepared
@@ -43,8 +44,9 @@ from headstart.workflow.search import Clock, Search
 from headstart.workflow.trials import forecast
 
 FOLDER = RESULTS / "ranking"
+PROBE = ("linear_probe",)
 PACS = ("sketch", "art_painting", "cartoon", "photo")
-VIEWS, EPOCHS = "2", "12"
+VIEWS, EPOCHS = "2", "8"
 """Of partial fine-tuning: fewer than ``fit`` takes, so that seventy transfers can be afforded."""
 
 
@@ -145,24 +147,29 @@ class Brief(Bench):
         return True
 
 
+def searched(run: Run, data: Any, model: Any, cache: Cache) -> tuple[Search, Bench]:
+    """A search over the plan's methods, not begun."""
+    bench = Brief(run, data, model, cache, Silent())
+    return Search(run, bench, Clock(run), Silent()), bench
+
+
 def truth(name: str, rows: list[Row], source: str, cache: Cache) -> dict[str, Any]:
     """One candidate transferred, and its share right of the test rows; no ranking reads this."""
     settings = {"partial": {"views": VIEWS, "epochs": EPOCHS}}
-    plan = Plan(
-        data=name,
-        source=source,
-        methods=("linear_probe", "partial"),
-        settings=settings,
-        budget=7200.0,
-        name=name,
-    )
+    plan = Plan(data=name, source=source, methods=PROBE, settings=settings, budget=7200, name=name)
     run = Run.create(plan, tempfile.mkdtemp() + "/run")
     begun = time.perf_counter()
     model = find_image(source)
     data = prepare(run, Dataset(tuple(rows), name, "benchmark"), model, cache, Silent())
-    bench = Brief(run, data, model, cache, Silent())
-    search = Search(run, bench, Clock(run), Silent())
-    chosen = search.best().method
+    search, bench = searched(run, data, model, cache)
+    probe = search.best()
+    judged = min(probe.judged, JUDGED_ROWS["partial"])
+    gain = configure("finetune", "partial", None).relative_gain
+    gate = prospect("partial", probe.score, judged, gain, eager=False)
+    if gate.go:
+        run.plan = replace(plan, methods=(*PROBE, "partial"))
+        search, bench = searched(run, data, model, cache)
+    chosen = search.best().method if gate.go else probe.method
     seconds = time.perf_counter() - begun
     tests = list(data.split.test)
     targets = data.labels.unseal("verdict", "the truth that a ranking is judged by")
@@ -186,6 +193,7 @@ def truth(name: str, rows: list[Row], source: str, cache: Cache) -> dict[str, An
     return {
         "score": tried[chosen]["test"],
         "chosen": chosen,
+        "gate": gate.why,
         "tried": tried,
         "seconds": seconds,
         "full": full,
