@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from headstart.cli import _options
 from headstart.cli._console import Console, emit
 from headstart.cli._summary import closing
 from headstart.errors import UsageError
@@ -22,14 +23,10 @@ def command(
             show_default=False,
         ),
     ] = None,
-    image: Annotated[
-        str | None, typer.Option(help="Manifest column with the pictures' paths.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Manifest column with the classes.")] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Manifest column; a group stays on one side.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Manifest column: train, val or test.")] = None,
+    image: _options.Image = None,
+    label: _options.Label = None,
+    group: _options.Group = None,
+    split: _options.Split = None,
     text: Annotated[
         str | None, typer.Option(help="Manifest column with texts (so far for rank alone).")
     ] = None,
@@ -65,18 +62,13 @@ def command(
     turnable: Annotated[
         bool, typer.Option("--turnable", help="The pictures have no upside.")
     ] = False,
-    ignore_mismatched: Annotated[
-        bool,
-        typer.Option(
-            "--ignore-mismatched", help="Use a source's backbone alone if its head doesn't fit."
-        ),
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default=False)] = None,
+    ignore_mismatched: _options.Mismatched = False,
+    seed: _options.Seed = 0,
+    out: _options.Out = None,
     resume: Annotated[
         Path | None, typer.Option(help="Finish an interrupted run.", show_default=False)
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    json_: _options.Json = False,
 ) -> None:
     """Transfer a pretrained model to your pictures and prove whether it helps."""
     if (data is None) == (resume is None):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from headstart.cli import _options
 from headstart.cli._console import Console, emit
 
 __all__ = ["command"]
@@ -19,27 +19,18 @@ def command(
             help="A folder of class folders, a table (CSV, TSV, JSON, Parquet) or an .npz."
         ),
     ],
-    image: Annotated[
-        str | None, typer.Option(help="Manifest column with the pictures' paths.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Manifest column with the classes.")] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Manifest column; a group stays on one side.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Manifest column: train, val or test.")] = None,
-    text: Annotated[str | None, typer.Option(help="Manifest column with texts.")] = None,
+    image: _options.Image = None,
+    label: _options.Label = None,
+    group: _options.Group = None,
+    split: _options.Split = None,
+    text: _options.Text = None,
     sources: Annotated[
         str, typer.Option(help="auto, all-available, or NAME,NAME (see: headstart zoo).")
     ] = "auto",
-    ignore_mismatched: Annotated[
-        bool,
-        typer.Option(
-            "--ignore-mismatched", help="Use a source's backbone alone if its head doesn't fit."
-        ),
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default=False)] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    ignore_mismatched: _options.Mismatched = False,
+    seed: _options.Seed = 0,
+    out: _options.Out = None,
+    json_: _options.Json = False,
 ) -> None:
     """Rank source models for your data, without fine-tuning any of them."""
     from headstart.workflow.rank import rank

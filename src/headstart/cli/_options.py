@@ -1,0 +1,25 @@
+"""Options that several commands share, with one help line each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Group", "Image", "Json", "Label", "Mismatched", "Out", "Seed", "Split", "Text"]
+
+Image = Annotated[str | None, typer.Option(help="Manifest column with the pictures' paths.")]
+Label = Annotated[str | None, typer.Option(help="Manifest column with the classes.")]
+Group = Annotated[str | None, typer.Option(help="Manifest column; a group stays on one side.")]
+Split = Annotated[str | None, typer.Option(help="Manifest column: train, val or test.")]
+Text = Annotated[str | None, typer.Option(help="Manifest column with texts.")]
+Mismatched = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-mismatched", help="Use a source's backbone alone if its head doesn't fit."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Out = Annotated[Path | None, typer.Option(help="Run folder.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
