@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.methods.finetune.linear_probe import softmax, solve_path, whiten
+from headstart.methods.finetune.linear_probe import softmax, whiten
+from headstart.selection.transferability._logistic import solve_path
 from headstart.selection.transferability.base import check
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ PAPER = "Kornblith, Shlens and Le 2019, Do Better ImageNet Models Transfer Bette
 FOLDS = 3
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 STEPS = 60
+"""The most steps of the solver for each fold and penalty."""
+GAIN = 1e-6
+"""Expected gain of a step, in nats, that ends the solver."""
 UNSEEN = 1e-7
 """Smallest probability that counts, as in the linear probe's own validation."""
 
@@ -68,15 +72,20 @@ def held_out(
     """
     n, classes = len(labels), int(labels.max()) + 1
     fold = _folds(labels, min(folds, n), seed)
-    masks = np.array([fold != number for number in range(fold.max() + 1)])
     rotated, _, _, variance = whiten(features)
-    hot = np.eye(classes, dtype=np.float32)[labels]
-    weights, biases, _ = solve_path(
-        rotated, variance, hot, masks, np.array(PENALTIES), iterations=steps
-    )
     chance = np.zeros((len(PENALTIES), n, classes))
-    for train, weight, bias in zip(masks, weights, biases, strict=True):
-        logits = np.matmul(rotated[~train], weight) + bias[:, None]
+    for number in range(fold.max() + 1):
+        train = fold != number
+        weights = solve_path(
+            rotated[train],
+            variance,
+            labels[train],
+            classes,
+            np.array(PENALTIES),
+            iterations=steps,
+            tolerance=GAIN,
+        )
+        logits = rotated[~train] @ weights[:, :-1] + weights[:, -1:]
         chance[:, ~train] = softmax(logits.astype(np.float64))
     right = chance[:, np.arange(n), labels]
     best = np.log(np.maximum(right, UNSEEN)).mean(axis=1).argmax()
