@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["solve_path"]
 
-MEMORY = 8
+MEMORY = 12
 """Steps that L-BFGS remembers."""
 HALVINGS = 12
 """The most times that a step is halved."""
@@ -27,6 +27,7 @@ def solve_path(
     *,
     iterations: int,
     tolerance: float,
+    start: Array | None = None,
 ) -> Array:
     """Minimise the mean cross-entropy plus λ/2·‖W‖² for each λ, from strong to weak.
 
@@ -43,6 +44,8 @@ def solve_path(
         penalties: (l,), positive.
         iterations: the most steps for each penalty.
         tolerance: stop where the expected gain of a step falls below this many nats.
+        start: (l, r + 1, classes), where to begin each penalty; by default at the solution of the
+            one before, the first at 0.
 
     Returns:
         (l, r + 1, classes) float32, in the order of the penalties; the last row is the bias.
@@ -55,7 +58,8 @@ def solve_path(
         penalty = np.full_like(spread, penalties[place])
         penalty[-1] = 0.0
         problem = _Problem(whole, labels, spread, penalty)
-        weight = _minimise(problem, weight, iterations, tolerance)
+        begin = weight if start is None else start[place]
+        weight = _minimise(problem, begin, iterations, tolerance)
         out[place] = weight
     return out
 

@@ -277,20 +277,39 @@ def principal(
     """
     moved = compact(centred(features))
     moment = second_moment(moved)
-    width = len(moment)
-    first = width if components is None else min(components, width)
-    begin = max(0, width - (first if energy is None else max(64, width // 8)))
-    values, axes = strongest(moment, begin)
-    values, axes = np.maximum(values[::-1], 0.0), axes[:, ::-1]
-    if energy is not None:
-        share = np.cumsum(values) / max(float(np.trace(moment)), np.finfo(float).tiny)
-        if share[-1] <= energy and begin > 0:
-            values, axes = (part[..., ::-1] for part in np.linalg.eigh(moment))
-            share = np.cumsum(np.maximum(values, 0.0)) / np.trace(moment)
-        first = min(int(np.searchsorted(share, energy, side="right")) + 1, len(share))
-    axes = np.ascontiguousarray(axes[:, :first])
+    if energy is None:
+        axes = strongest(moment, max(0, len(moment) - (components or len(moment))))[1]
+    else:
+        axes = _holding(moment, energy)
+    axes = np.ascontiguousarray(axes[:, ::-1])
     out: Array = (moved @ axes.astype(moved.dtype)).astype(np.float64)
     return out
+
+
+def _holding(moment: Array, energy: float) -> Array:
+    """The fewest eigenvectors that hold more than this share of the trace, in rising order."""
+
+    def first(values: Array) -> int:
+        share = np.cumsum(np.maximum(values[::-1], 0.0))
+        share /= max(float(np.trace(moment)), np.finfo(float).tiny)
+        return max(len(values) - int(np.searchsorted(share, energy, side="right")) - 1, 0)
+
+    if len(moment) <= WIDE:
+        values, axes = np.linalg.eigh(moment)
+        return axes[:, first(values) :]
+    from scipy.linalg import eigh_tridiagonal, lapack
+
+    # eigenvalues alone say how many vectors are needed, and both start from the same reduction
+    reduced, diagonal, beside, tau, _ = lapack.dsytrd(moment, lower=1, lwork=64 * len(moment))
+    values, _ = lapack.dsterf(diagonal, beside)
+    last = len(moment) - 1
+    _, axes = eigh_tridiagonal(
+        diagonal, beside, select="i", select_range=(first(values), last), check_finite=False
+    )
+    below, _, _ = lapack.dormqr(
+        "L", "N", reduced[1:, :-1], tau, np.asfortranarray(axes[1:]), 64 * axes.shape[1]
+    )
+    return np.vstack([axes[:1], below])
 
 
 def strongest(matrix: Array, begin: int) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.selection.transferability.base import (
+    WIDE,
     check,
     class_parts,
     compact,
@@ -142,5 +143,10 @@ def _strength(scatter: Array) -> float:
         if float(vector @ turned) >= enough:
             return WEAKEST
         vector = turned
-    largest = float(strongest(scatter, len(scatter) - 1)[0][0])
+    if len(scatter) <= WIDE or not vector.any():
+        largest = float(strongest(scatter, len(scatter) - 1)[0][0])
+    else:
+        from scipy.sparse.linalg import eigsh
+
+        largest = float(eigsh(scatter, 1, v0=vector, tol=1e-9, return_eigenvectors=False)[0])
     return max(float(np.exp(-STEEPNESS * max(largest, 0.0))), WEAKEST)
