@@ -159,10 +159,11 @@ def main() -> None:
         old = json.loads(path.read_text())
         before = old["scores"] if old["shape"] == shape else {}
     given = problem(**shape)
-    found = {name: measure(name, given) for name in arguments.names or REFERENCES}
-    scores = {name: {**before, **found}[name] for name in REFERENCES if name in {**before, **found}}
     command = "python benchmarks/scores.py [NAME ...]; each score names the run that measured it"
-    save("scores", {"command": command, "shape": shape, "threads": 2, "scores": scores})
+    for name in arguments.names or REFERENCES:
+        before[name] = measure(name, given)  # saved one by one: a run may be ended at any time
+        scores = {key: before[key] for key in REFERENCES if key in before}
+        save("scores", {"command": command, "shape": shape, "threads": 2, "scores": scores})
 
 
 if __name__ == "__main__":
