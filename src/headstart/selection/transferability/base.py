@@ -40,7 +40,7 @@ __all__ = [
 
 LARGE = 2e10
 """Multiply-adds above which float32 features are multiplied in float32 (half the time)."""
-BLOCK = 2500
+BLOCK = 5000
 """Rows multiplied in float32 before their sum is carried in float64."""
 WIDE = 512
 """Width above which SciPy's routines are worth it. NumPy and SciPy bring a thread pool each, and

@@ -63,19 +63,23 @@ def expected(given: Inputs, probabilities: Array) -> float:
     ones = np.ones(int(given.counts.max()), probabilities.dtype)
     joint = np.empty((given.classes, probabilities.shape[1]))
 
-    def add(c: int) -> bool:
-        rows = probabilities[parts[c]]
-        joint[c] = ones[: len(rows)] @ rows
-        return sound(rows)
+    def add(classes: range) -> bool:
+        good = True
+        for c in classes:
+            rows = probabilities[parts[c]]
+            joint[c] = ones[: len(rows)] @ rows
+            good = sound(rows) and good
+        return good
 
-    def predict(c: int) -> Array:
-        return probabilities[parts[c]] @ table[c]
+    def predict(classes: range) -> list[Array]:
+        return [probabilities[parts[c]] @ table[c] for c in classes]
 
+    halves = [range(given.classes // 2), range(given.classes // 2, given.classes)]
     with np.errstate(all="ignore"), ThreadPoolExecutor(2) as pool:
-        if not all(pool.map(add, range(given.classes))):
+        if not all(list(pool.map(add, halves))):
             return float("nan")
         source = joint.sum(axis=0)
         table = np.divide(joint, source, out=np.zeros_like(joint), where=source > 0)
         table = table.astype(probabilities.dtype)
-        chance = np.concatenate(list(pool.map(predict, range(given.classes))))
+        chance = np.concatenate([part for half in pool.map(predict, halves) for part in half])
     return float(np.log(np.clip(chance.astype(np.float64), 1e-300, 1.0)).mean())

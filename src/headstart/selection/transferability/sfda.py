@@ -148,5 +148,5 @@ def _strength(scatter: Array) -> float:
     else:
         from scipy.sparse.linalg import eigsh
 
-        largest = float(eigsh(scatter, 1, v0=vector, tol=1e-9, return_eigenvectors=False)[0])
+        largest = float(eigsh(scatter, 1, v0=vector, tol=1e-7, return_eigenvectors=False)[0])
     return max(float(np.exp(-STEEPNESS * max(largest, 0.0))), WEAKEST)
