@@ -188,9 +188,7 @@ def truth(name: str, rows: list[Row], source: str, cache: Cache) -> dict[str, An
         tried[trial.method] = {
             "validation": trial.score,
             "judged": trial.judged,
-            "test": float((probabilities(bench, trial, tests).argmax(axis=1) == targets).mean())
-            if trial.method in ("linear_probe", chosen)
-            else None,
+            **(right(bench, trial, tests, targets) if trial.method in (*PROBE, chosen) else {}),
             "seconds": trial.seconds,
             "epochs": trial.recipe.epochs if trial.recipe else 0,
             "note": trial.note,
@@ -203,6 +201,12 @@ def truth(name: str, rows: list[Row], source: str, cache: Cache) -> dict[str, An
         "seconds": seconds,
         "full": full,
     }
+
+
+def right(bench: Bench, trial: Any, tests: list[int], targets: Any) -> dict[str, Any]:
+    """A trial's share right of the test rows, and which they are."""
+    hits = probabilities(bench, trial, tests).argmax(axis=1) == targets
+    return {"test": float(hits.mean()), "right": "".join("01"[int(one)] for one in hits)}
 
 
 def probabilities(bench: Bench, trial: Any, tests: list[int]) -> Any:
