@@ -25,7 +25,7 @@ __all__ = ["MODALITIES", "Inputs", "recognise"]
 
 MODALITIES = ("auto", "array", "image", "text")
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .bmp .webp .tif .tiff .avif .ppm .pgm .pbm .pnm".split()
+    ".jpg .jpeg .jpe .jfif .png .gif .bmp .webp .tif .tiff .avif .ppm .pgm .pbm .pnm".split()  # noqa: SIM905
 )
 """What a string ends with that is taken for a picture's path and not for a text."""
 CHANNELS = (1, 3, 4)
@@ -124,6 +124,11 @@ def _cells(given: Any) -> Sequence[Any] | None:
         return list(given) if isinstance(given, list | tuple) or series else None
     if given.ndim == 4:
         return _stack(given)
+    if given.ndim == 3:
+        raise InputError(
+            f"X has three axes, {given.shape}: these may be grey pictures, or anything.",
+            "For grey pictures, give them one by one: list(X), uint8; or with a channel: X[..., None]",
+        )
     if given.dtype.kind in "OUST" and (given.ndim == 1 or (given.ndim == 2 and _single(given))):
         cells: list[Any] = given.ravel().tolist()
         return cells

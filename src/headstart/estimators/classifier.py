@@ -67,7 +67,8 @@ class HeadstartClassifier(ClassifierMixin, Reading):  # type: ignore[misc]
         penalty_: the probe's chosen L2 penalty.
         log_loss_: of the probe in nats, by cross-validation inside the rows given; the smallest of
             those on the path, so a little optimistic.
-        summary_: of ``method="fit"``: what ``headstart fit --json`` prints, the verdict included.
+        summary_, report_: of ``method="fit"``: what ``headstart fit --json`` prints, the verdict and
+            the rows that were left out included; and the report, a page of HTML.
 
     Raises:
         InputError: (a ValueError) a row can't be used, and its number is named; there is one class;
@@ -190,7 +191,7 @@ class HeadstartClassifier(ClassifierMixin, Reading):  # type: ignore[misc]
             budget=self.budget,
             seed=self._seed(),
         )
-        self.summary_ = self.carried_.summary
+        self.summary_, self.report_ = self.carried_.summary, self.carried_.report
 
     def _names(self) -> list[str]:
         """The classes as text, by which a bundle knows them; by number where two would be alike."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from headstart.data.dataset import Dataset
 from headstart.data.inputs import Inputs
-from headstart.errors import InputError
+from headstart.errors import InputError, Interrupted
 from headstart.export.bundle import Model
 from headstart.types import Skip
 from headstart.workflow.fit import fit_dataset
@@ -21,6 +21,8 @@ from headstart.workflow.plan import Plan, Run, parse_budget
 
 __all__ = ["Carried", "fit_rows", "probabilities"]
 
+FOLDERS = ("run", "bundle", "report")
+
 
 @dataclass(frozen=True)
 class Carried:
@@ -28,11 +30,13 @@ class Carried:
 
     Attributes:
         files: name → content, of the bundle's folder.
-        summary: as ``headstart fit --json`` prints it.
+        summary: as ``headstart fit --json`` prints it, without the folders, which are gone.
+        report: the run's report, a page of HTML.
     """
 
     files: dict[str, bytes]
     summary: dict[str, Any]
+    report: str
 
     def model(self) -> Model:
         """The model, after the bundle's own checks.
@@ -78,10 +82,15 @@ def fit_rows(
     plan = Plan(data="", source=source, seed=seed, budget=parse_budget(budget), name="estimator")
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         run = Run.create(plan, Path(folder) / "run")
-        result = fit_dataset(run, Dataset(rows, "X", "estimator"))
+        try:
+            result = fit_dataset(run, Dataset(rows, "X", "estimator"))
+        except Interrupted as error:  # its message offers to resume from a folder that goes away
+            raise KeyboardInterrupt from error
         model = result.folder / "model"
         files = {path.name: path.read_bytes() for path in sorted(model.iterdir())}
-    return Carried(files, result.summary)
+        report = result.report.read_text(encoding="utf-8")
+    kept = {key: value for key, value in result.summary.items() if key not in FOLDERS}
+    return Carried(files, kept, report)
 
 
 def probabilities(model: Model, inputs: Inputs, names: Sequence[str]) -> Any:

@@ -69,9 +69,7 @@ def find(name: str, modality: str, key: str | None = None) -> SourceModel:
     return source
 
 
-def extract(
-    inputs: Inputs, source: SourceModel, engines: dict[str, Any] | None = None
-) -> Array:
+def extract(inputs: Inputs, source: SourceModel, engines: dict[str, Any] | None = None) -> Array:
     """Features of every row, float32 (rows, width); those that the cache holds aren't computed again.
 
     Args:

@@ -47,9 +47,7 @@ class Probe:
     iterations: int
 
 
-def whiten(
-    features: Array, weights: Array | None = None
-) -> tuple[Array, Array, Array, Array]:
+def whiten(features: Array, weights: Array | None = None) -> tuple[Array, Array, Array, Array]:
     """Standardise features and rotate them onto their principal axes.
 
     Args:
@@ -226,9 +224,7 @@ class Method(Base):
         for start in range(0, len(folds), together):
             group = folds[start : start + together]
             counted = group if weights is None else group * weights
-            heads, biases, taken = solve_path(
-                rotated, variance, hot, counted, penalties, tick=tick
-            )
+            heads, biases, taken = solve_path(rotated, variance, hot, counted, penalties, tick=tick)
             used = max(used, taken)
             for train, w, b in zip(group, heads, biases, strict=True):
                 logits = np.einsum("nr,lrc->lnc", rotated[~train], w, optimize=True) + b[:, None]
