@@ -123,7 +123,7 @@ def _cells(given: Any) -> Sequence[Any] | None:
         series = type(given).__name__ == "Series"
         return list(given) if isinstance(given, list | tuple) or series else None
     if given.ndim == 4:
-        return _stack(given)
+        return list(_stack(given))
     if given.ndim == 3:
         raise InputError(
             f"X has three axes, {given.shape}: these may be grey pictures, or anything.",

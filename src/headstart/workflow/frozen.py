@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headstart.data.inputs import MODALITIES, Inputs, recognise
+from headstart.data.inputs import Inputs, recognise
 from headstart.errors import InputError, SourceError
 from headstart.features.cache import Cache
 from headstart.progress import Silent
@@ -17,7 +17,7 @@ from headstart.workflow.rank import AUTO, candidates
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["MODALITIES", "Inputs", "extract", "find", "recognise", "refuse", "settle"]
+__all__ = ["Inputs", "extract", "find", "recognise", "refuse", "settle"]
 
 PREFERRED = (
     "minilm_l6",
