@@ -133,7 +133,8 @@ class HeadstartClassifier(ClassifierMixin, Reading):  # type: ignore[misc]
         """Scores: (n,) for two classes, positive for the second one; otherwise (n, classes)."""
         if hasattr(self, "carried_"):
             logs = np.log(np.maximum(self.predict_proba(X), 1e-300))
-            return logs[:, 1] - logs[:, 0] if len(self.classes_) == 2 else logs
+            margins: Array = logs[:, 1] - logs[:, 0] if len(self.classes_) == 2 else logs
+            return margins
         out: Array = self._numbers(X).astype(np.float64) @ self.coef_.T + self.intercept_
         return out[:, 0] if len(self.classes_) == 2 else out
 
@@ -144,7 +145,8 @@ class HeadstartClassifier(ClassifierMixin, Reading):  # type: ignore[misc]
             working = self.__dict__.setdefault("_working", {})
             if "model" not in working:
                 working["model"] = self.carried_.model()
-            return carried.probabilities(working["model"], inputs, self._names())
+            carry: Array = carried.probabilities(working["model"], inputs, self._names())
+            return carry
         scores = self.decision_function(X)
         out: Array = (
             np.stack([expit(-scores), expit(scores)], axis=1)
