@@ -3,8 +3,8 @@
     python benchmarks/ranking_judge.py
 
 The truth is each candidate's share right of test rows after transfer (benchmarks/ranking.py). Where
-something is fitted (the combination of scores, the departure), it is fitted on the other sets than the
-one it is judged on.
+something is fitted (the ranker's two constants, a combination of scores), it is fitted on the other sets
+than the one it is judged on.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ ALONE = (
     "transrate",
     "nearest_neighbour",
 )
-DEPARTURES = (0.0, 0.06, 0.12, 0.2, 0.3, 0.45)
+DEPARTURES = (0.0, 0.06, 0.12, 0.2, 0.3)
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 BINS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.0001)
 STEPS = (0.0, 0.25, 0.5, 1.0)
 
@@ -106,18 +107,69 @@ def hits_of(known: dict[str, Any]) -> dict[str, np.ndarray]:
     return {n: np.array([float(b) for b in bits]) for n, bits in known["hits"].items()}
 
 
-def chances(known: dict[str, Any], departure: float) -> list[tuple[float, float]]:
+def losses_of(known: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {n: np.array(losses) for n, losses in known["losses"].items()}
+
+
+def chances(known: dict[str, Any], departure: float, share: float) -> list[tuple[float, float]]:
     """(probability of being best, whether it was; ties share) on all rows and on two subsets."""
-    hits, scores = hits_of(known), dict(zip(known["hits"], true(known), strict=True))
+    hits, losses = hits_of(known), losses_of(known)
+    scores = dict(zip(known["hits"], true(known), strict=True))
     top = max(scores.values())
     winners = [name for name, value in scores.items() if value >= top - 1e-9]
     rows = len(next(iter(hits.values())))
     out = []
-    for seed, share in enumerate((1.0, 0.5, 0.5)):
-        order = np.random.default_rng(seed).permutation(rows)[: int(rows * share)]
-        part = {name: own[order] for name, own in hits.items()}
-        for one in ranker.stand(part, seed, departure):
+    for seed, part in enumerate((1.0, 0.5, 0.5)):
+        order = np.random.default_rng(seed).permutation(rows)[: int(rows * part)]
+        found = ranker.stand(
+            {name: own[order] for name, own in hits.items()},
+            seed,
+            {name: own[order] for name, own in losses.items()},
+            departure=departure,
+            share=share,
+        )
+        for one in found:
             out.append((one.best, (one.name in winners) / len(winners)))
+    return out
+
+
+def ranked(known: dict[str, Any], departure: float, share: float) -> dict[str, float]:
+    """τ and regret of the ranker's order on all rows, with its constants given."""
+    found = {
+        one.name: one
+        for one in ranker.stand(
+            hits_of(known), 0, losses_of(known), departure=departure, share=share
+        )
+    }
+    values = [-found[name].regret for name in known["hits"]]
+    return {"tau": tau(values, true(known)), "regret": regret(values, true(known))}
+
+
+def shares(all_: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The ranker with each share of error rate and log loss, and with the one best on the others."""
+    table = {
+        share: {name: ranked(known, ranker.DEPARTURE, share) for name, known in all_.items()}
+        for share in SHARES
+    }
+    out: dict[str, Any] = {
+        "by_share": {
+            str(share): {k: float(np.mean([r[k] for r in row.values()])) for k in ("tau", "regret")}
+            for share, row in table.items()
+        }
+    }
+    taken, rows = {}, []
+    for name in all_:
+        merit = {
+            share: np.mean([table[share][other]["tau"] for other in all_ if other != name])
+            for share in SHARES
+        }
+        taken[name] = max(merit, key=lambda share: merit[share])
+        rows.append(table[taken[name]][name])
+    out["fitted_on_the_others"] = {
+        "share": taken,
+        **{k: float(np.mean([row[k] for row in rows])) for k in ("tau", "regret")},
+        "worst_regret": max(row["regret"] for row in rows),
+    }
     return out
 
 
@@ -149,8 +201,11 @@ def reliability(pairs: list[tuple[float, float]]) -> dict[str, Any]:
 
 
 def calibrated(all_: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Calibration with the departure in use, and with one fitted on the other sets."""
-    pairs = {d: {name: chances(known, d) for name, known in all_.items()} for d in DEPARTURES}
+    """Calibration with the constants in use, and with a departure fitted on the other sets."""
+    pairs = {
+        d: {name: chances(known, d, ranker.SHARE) for name, known in all_.items()}
+        for d in DEPARTURES
+    }
     fitted, taken = [], {}
     for name in all_:
         losses = {
@@ -161,10 +216,9 @@ def calibrated(all_: dict[str, dict[str, Any]]) -> dict[str, Any]:
         }
         taken[name] = min(losses, key=lambda d: losses[d])
         fitted += pairs[taken[name]][name]
+    ours = [pair for name in all_ for pair in chances(all_[name], ranker.DEPARTURE, ranker.SHARE)]
     return {
-        "in_use": reliability(
-            [pair for name in all_ for pair in chances(all_[name], ranker.DEPARTURE)]
-        ),
+        "in_use": reliability(ours),
         "fitted_on_the_others": {**reliability(fitted), "departure": taken},
         "by_departure": {
             str(d): {
@@ -250,6 +304,7 @@ def main() -> None:
                 k: mean(lambda row, k=k: row["cost"][k])
                 for k in ("of_these_transfers", "of_full_fine_tuning")
             },
+            "error_rate_against_log_loss": shares(all_) if len(all_) > 2 else {},
             "calibration": calibrated(all_),
             "by_set": table,
         },

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
+    "HeadstartClassifier",
     "HeadstartError",
+    "HeadstartFeatures",
+    "HeadstartRegressor",
     "__version__",
     "demo",
     "fit",
@@ -18,6 +21,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from headstart.errors import HeadstartError
+    from headstart.estimators.classifier import HeadstartClassifier
+    from headstart.estimators.features import HeadstartFeatures
+    from headstart.estimators.regressor import HeadstartRegressor
     from headstart.workflow.demo import demo
     from headstart.workflow.fit import fit
     from headstart.workflow.predict import load, predict
@@ -25,7 +31,10 @@ if TYPE_CHECKING:
     from headstart.workflow.report import write_report
 
 _HOMES = {
+    "HeadstartClassifier": ("headstart.estimators.classifier", "HeadstartClassifier"),
     "HeadstartError": ("headstart.errors", "HeadstartError"),
+    "HeadstartFeatures": ("headstart.estimators.features", "HeadstartFeatures"),
+    "HeadstartRegressor": ("headstart.estimators.regressor", "HeadstartRegressor"),
     "demo": ("headstart.workflow.demo", "demo"),
     "fit": ("headstart.workflow.fit", "fit"),
     "load": ("headstart.workflow.predict", "load"),

@@ -5,6 +5,7 @@
     HeadstartError             exit code 1: something failed and the message says what to do
     ├── UsageError             exit code 2: the command or the arguments are wrong
     ├── DataError              the data can't be used as they are
+    │   └── InputError         what an estimator was given can't be used; a ValueError as well
     ├── SourceError            a source model can't be had, or its weights are not what they should be
     ├── EngineError            no engine can run the network here
     ├── BundleError            a bundle is damaged, incomplete or from a newer version
@@ -26,6 +27,7 @@ __all__ = [
     "DataError",
     "EngineError",
     "HeadstartError",
+    "InputError",
     "Interrupted",
     "MissingExtra",
     "OutputError",
@@ -60,6 +62,10 @@ class UsageError(HeadstartError):
 
 class DataError(HeadstartError):
     """The data can't be used as they are."""
+
+
+class InputError(DataError, ValueError):
+    """What an estimator was given can't be used; scikit-learn's tools expect a ValueError there."""
 
 
 class SourceError(HeadstartError):

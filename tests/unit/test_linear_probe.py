@@ -234,3 +234,44 @@ def test_the_ends_of_the_path_may_be_given_in_any_order(cells):
     solved = [m.solve(features, targets, masks, np.ones(80, bool)) for m in (a, b)]
     assert np.array_equal(solved[0].penalties, solved[1].penalties)
     assert np.allclose(solved[0].penalties, [0.01, 0.1, 1.0])
+
+
+# ---- rows that count differently -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [10, 400])
+def test_a_row_of_weight_two_is_that_row_twice(four, width):
+    """Both ways to whiten: fewer rows than features, and more."""
+    features, targets = four[0][:, :width], four[1]
+    weights = np.random.default_rng(0).integers(1, 4, len(targets))
+    twice = np.repeat(np.arange(len(targets)), weights)
+    every_row = np.ones(len(targets), bool)
+    weighted = Method().head(features, targets, every_row, 0.1, weights.astype(float))
+    repeated = Method().head(features[twice], targets[twice], np.ones(len(twice), bool), 0.1)
+    plain = Method().head(features, targets, every_row, 0.1)
+    got, wanted, without = (
+        softmax(features.astype(float) @ weight.T + bias)
+        for weight, bias in (weighted, repeated, plain)
+    )
+    assert np.abs(got - wanted).max() < 5e-3 < np.abs(got - without).max()
+
+
+def test_equal_weights_change_nothing(cells):
+    features, targets = cells
+    masks = folds(targets, np.arange(len(targets)), 0)
+    every_row = np.ones(len(targets), bool)
+    plain = Method().solve(features, targets, masks, every_row)
+    equal = Method().solve(features, targets, masks, every_row, weights=np.full(len(targets), 7.0))
+    assert np.allclose(plain.losses, equal.losses, atol=1e-3) and plain.chosen == equal.chosen
+    assert np.allclose(plain.fitted, equal.fitted, atol=2e-3)
+
+
+def test_rows_that_count_more_decide_the_penalty(cells):
+    """Weights on one class alone: its held-out rows are what the loss is about."""
+    features, targets = cells
+    masks = folds(targets, np.arange(len(targets)), 0)
+    weights = np.where(targets == 0, 50.0, 0.02)
+    probe = Method().solve(features, targets, masks, np.ones(len(targets), bool), weights=weights)
+    own = -np.log(probe.held_out[targets == 0, 0]).mean()
+    assert probe.losses[probe.chosen] == pytest.approx(own, abs=0.02)
+    assert (probe.fitted.argmax(axis=1) == 0).mean() > 0.9

@@ -46,6 +46,27 @@ def test_what_the_probe_cannot_know_leaves_doubt():
     assert sure["a"] == 1 and 0.5 < doubt["a"] < 0.95
 
 
+def test_a_lower_loss_tells_equals_apart():
+    same = hits(200, 0.8, 1)
+    losses = np.random.default_rng(0).exponential(0.5, 200)
+    given = {"sharp": same, "dull": same}
+    blind = {one.name: one for one in stand(given, seed=0)}
+    seeing = {one.name: one for one in stand(given, 0, {"sharp": losses, "dull": losses * 1.3})}
+    assert blind["sharp"].best == pytest.approx(0.5, abs=0.05)
+    assert seeing["sharp"].best > 0.7 and seeing["dull"].best < 0.3
+    assert seeing["sharp"].score == blind["sharp"].score, "what is shown stays the share right"
+
+
+def test_a_share_of_one_looks_at_hits_alone():
+    given = {str(i): hits(100, 0.7, i) for i in range(4)}
+    random = np.random.default_rng(0)
+    losses = {name: random.exponential(0.5, 100) for name in given}
+    for with_, without in zip(
+        stand(given, 3, losses, share=1.0), stand(given, 3, share=1.0), strict=True
+    ):
+        assert with_.name == without.name and with_.best == pytest.approx(without.best, abs=0.01)
+
+
 def test_the_same_seed_gives_the_same_ranking():
     given = {str(i): hits(100, 0.7, i) for i in range(4)}
     assert stand(given, seed=3) == stand(given, seed=3)

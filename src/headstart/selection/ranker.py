@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Standing", "choose", "rounds", "stand"]
 
 DRAWS = 2000
+SHARE = 0.5
+"""Weight of the error rate's logarithm against the log loss's in what stands for the error after
+transfer. The log loss tells nearly equal candidates apart with fewer rows."""
 DEPARTURE = 0.12
 """How far a transferred model's errors depart from its probe's, as a share of the probe's errors (one
 standard deviation): what the probe alone can't tell about the order after fine-tuning. A prior."""
@@ -61,17 +64,27 @@ def rounds(rows: int, classes: int, first: int = FIRST) -> list[int]:
     return sizes
 
 
-def stand(hits: Mapping[str, Array], seed: int, departure: float = DEPARTURE) -> list[Standing]:
-    """Rank candidates by what their probes have right on the same held-out rows.
+def stand(
+    hits: Mapping[str, Array],
+    seed: int,
+    losses: Mapping[str, Array] | None = None,
+    *,
+    departure: float = DEPARTURE,
+    share: float = SHARE,
+) -> list[Standing]:
+    """Rank candidates by what their probes make of the same held-out rows.
 
     Each bootstrap draw takes the same rows for all candidates (so that rows which are hard for all
-    of them cancel out), and adds to each candidate's error rate a normal departure in proportion
-    to it, for what fine-tuning changes.
+    of them cancel out). A candidate's error after transfer is taken to be
+    error^share · (scale · loss)^(1 - share), with one scale for all of them, times a normal
+    departure from 1, for what fine-tuning changes.
 
     Args:
         hits: name → (n,) share right of each row, 0 to 1, on the same rows for all.
         seed: of the bootstrap.
+        losses: name → (n,) log loss of each row, in nats; None judges by the hits alone.
         departure: see :data:`DEPARTURE`; 0 judges the probes alone.
+        share: see :data:`SHARE`; 1 judges by the hits alone.
 
     Returns:
         the candidates, the most probably best first.
@@ -86,12 +99,15 @@ def stand(hits: Mapping[str, Array], seed: int, departure: float = DEPARTURE) ->
     rows = values.shape[1]
     weights = random.multinomial(rows, np.full(rows, 1 / rows), size=DRAWS) / rows
     scores = weights @ values.T
-    errors = 1 - values.mean(axis=1)
-    after = scores + random.standard_normal(scores.shape) * departure * errors
+    errors, drawn = 1 - values.mean(axis=1), 1 - scores
+    if losses is not None:
+        lost = np.stack([np.asarray(losses[name], np.float64) for name in names])
+        errors, drawn = _blended(errors, drawn, lost, weights, share)
+    after = 1 - drawn - random.standard_normal(scores.shape) * departure * errors
     top = after.max(axis=1, keepdims=True)
     best = (after >= top).mean(axis=0)
     regret = (top - after).mean(axis=0)
-    leader = int(np.lexsort((regret, -values.mean(axis=1)))[0])
+    leader = int(np.lexsort((regret, errors))[0])
     chance = (after > after[:, [leader]]).mean(axis=0)
     low, high = np.quantile(scores, [0.025, 0.975], axis=0)
     out = [
@@ -105,6 +121,21 @@ def stand(hits: Mapping[str, Array], seed: int, departure: float = DEPARTURE) ->
         for i, name in enumerate(names)
     ]
     return sorted(out, key=lambda one: (-one.best, one.regret, one.name))
+
+
+def _blended(
+    errors: Array, drawn: Array, losses: Array, weights: Array, share: float
+) -> tuple[Array, Array]:
+    """Error rates (m,) and their draws (b, m), each blended with the log losses (m, n) of its rows."""
+    least = 0.5 / losses.shape[1]
+    means = np.maximum(losses.mean(axis=1), 1e-9)
+    scale = np.exp(np.mean(np.log(np.maximum(errors, least)) - np.log(means)))
+
+    def blend(error: Array, loss: Array) -> Array:
+        out: Array = np.maximum(error, least) ** share * (scale * loss) ** (1 - share)
+        return out
+
+    return blend(errors, means), blend(drawn, np.maximum(weights @ losses.T, 1e-9))
 
 
 def choose(standings: list[Standing], costs: Mapping[str, float]) -> tuple[str, list[str]]:

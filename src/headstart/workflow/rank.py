@@ -175,16 +175,18 @@ def rank_prepared(
     standings: list[ranker.Standing] = []
     for size in sizes:
         hits: dict[str, Array] = {}
+        losses: dict[str, Array] = {}
         for name in list(alive):
             try:
-                hits[name] = _hits(*contest.held_out(alive[name], size))
+                held = contest.held_out(alive[name], size)
+                hits[name], losses[name] = _hits(*held), _losses(*held)
             except HeadstartError as error:
                 skipped.append({"source": name, "why": error.message})
                 del alive[name]
         if not alive:
             why = "; ".join(f"{entry['source']}: {entry['why']}" for entry in skipped)
             raise RunError(f"No source model could be used. {why}", "See: headstart zoo")
-        standings = ranker.stand(hits, run.plan.seed)
+        standings = ranker.stand(hits, run.plan.seed, losses)
         for one in standings:
             places[one.name] = _place(one, size, contest.seconds[one.name], alive[one.name])
         if not thorough:
@@ -243,6 +245,12 @@ def _hits(shares: Array, targets: Array) -> Array:
     """1 for each row whose class has the largest probability, otherwise 0."""
     hits: Array = shares.argmax(axis=1) == targets
     return hits.astype(np.float64)
+
+
+def _losses(shares: Array, targets: Array) -> Array:
+    """Log loss of each row, in nats."""
+    losses: Array = -np.log(np.maximum(shares[np.arange(len(targets)), targets], 1e-7))
+    return losses
 
 
 class _Contest:

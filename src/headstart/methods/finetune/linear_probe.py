@@ -47,28 +47,34 @@ class Probe:
     iterations: int
 
 
-def whiten(features: Array) -> tuple[Array, Array, Array, Array]:
+def whiten(features: Array, weights: Array | None = None) -> tuple[Array, Array, Array, Array]:
     """Standardise features and rotate them onto their principal axes.
 
     Args:
         features: (n, d).
+        weights: (n,), how much each row counts, with a mean of 1; None counts all alike.
 
     Returns:
         rotated (n, r) with r ≤ min(n, d); the map (d, r) from features to rotated; the mean (d,);
         and the variance of each axis (r,), so that ``rotated = (features - mean) @ map``.
     """
-    mean = features.mean(axis=0, dtype=np.float64)
-    spread = features.std(axis=0, dtype=np.float64)
+    if weights is None:
+        mean = features.mean(axis=0, dtype=np.float64)
+        spread = features.std(axis=0, dtype=np.float64)
+    else:
+        mean = np.average(features, axis=0, weights=weights)
+        spread = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
     scale = 1.0 / (spread + 0.1 * max(float(spread.mean()), 1e-12))
     centred = ((features - mean) * scale).astype(np.float32)
     n, d = centred.shape
-    gram = (centred.T @ centred if d <= n else centred @ centred.T).astype(np.float64) / n
+    counted = centred if weights is None else centred * np.sqrt(weights, dtype="f4")[:, None]
+    gram = (counted.T @ counted if d <= n else counted @ counted.T).astype(np.float64) / n
     variance, axes = np.linalg.eigh(gram)
     keep = variance > max(variance[-1] * 1e-7, 1e-12)
     keep[-1] = True  # features that never change still make a probe: one axis of zeros
     variance, axes = np.maximum(variance[keep], 1e-12), axes[:, keep]
     if d > n:
-        axes = centred.T @ (axes / np.sqrt(variance * n)).astype(np.float32)
+        axes = counted.T @ (axes / np.sqrt(variance * n)).astype(np.float32)
     axes = axes.astype(np.float32)
     return centred @ axes, (scale[:, None] * axes).astype(np.float64), mean, variance
 
@@ -96,7 +102,7 @@ def solve_path(
         rotated: (n, r) from :func:`whiten`.
         variance: (r,) from :func:`whiten`.
         targets: (n, c) one-hot, or shares that sum to 1.
-        masks: (m, n) bool, the training rows of each problem.
+        masks: (m, n) bool, the training rows of each problem; or how much each of them counts.
         penalties: (l,), positive.
         iterations: the most steps.
         tolerance: stop when no problem's weights move by more than this share of their norm.
@@ -187,6 +193,7 @@ class Method(Base):
         folds: Array,
         refit: Array,
         tick: Callable[[int], None] | None = None,
+        weights: Array | None = None,
     ) -> Probe:
         """Choose the penalty on the folds and solve the final head.
 
@@ -198,13 +205,16 @@ class Method(Base):
             refit: (n,) bool, the rows that the final head is solved on.
             tick: called with 1 after each step of the solver, of which there are at most
                 :data:`ITERATIONS` for each group of folds.
+            weights: (n,), how much each row counts, in training and in the choice; positive.
 
         Returns:
             the probe.
         """
         classes = int(targets.max()) + 1
+        if weights is not None:
+            weights = weights / weights.mean()
         hot = np.eye(classes, dtype=np.float32)[targets]
-        rotated, _, _, variance = whiten(features)
+        rotated, _, _, variance = whiten(features, weights)
         low, high = sorted((self.weakest, self.strongest))
         penalties = np.geomspace(low, high, self.steps)
         sums = np.zeros((self.steps, len(features), classes))
@@ -213,24 +223,34 @@ class Method(Base):
         together = max(1, int(MEMORY // (len(features) * self.steps * classes)))
         for start in range(0, len(folds), together):
             group = folds[start : start + together]
-            weights, biases, taken = solve_path(rotated, variance, hot, group, penalties, tick=tick)
+            counted = group if weights is None else group * weights
+            heads, biases, taken = solve_path(rotated, variance, hot, counted, penalties, tick=tick)
             used = max(used, taken)
-            for train, w, b in zip(group, weights, biases, strict=True):
+            for train, w, b in zip(group, heads, biases, strict=True):
                 logits = np.einsum("nr,lrc->lnc", rotated[~train], w, optimize=True) + b[:, None]
                 sums[:, ~train] += softmax(logits.astype(np.float64))
                 times[~train] += 1
         judged = times > 0
         chance = sums[:, judged, targets[judged]] / times[judged]
-        losses = -np.log(np.maximum(chance, 1e-7)).mean(axis=1)
+        losses = -np.average(
+            np.log(np.maximum(chance, 1e-7)),
+            axis=1,
+            weights=None if weights is None else weights[judged],
+        )
         chosen = int(np.argmin(losses))
         held_out = np.full((len(features), classes), np.nan)
         held_out[judged] = sums[chosen][judged] / times[judged][:, None]
-        weight, bias = self.head(features, targets, refit, float(penalties[chosen]))
+        weight, bias = self.head(features, targets, refit, float(penalties[chosen]), weights)
         fitted = softmax(features.astype(np.float64) @ weight.T + bias)
         return Probe(weight, bias, penalties, losses, chosen, held_out, fitted, used)
 
     def head(
-        self, features: Array, targets: Array, rows: Array, penalty: float
+        self,
+        features: Array,
+        targets: Array,
+        rows: Array,
+        penalty: float,
+        weights: Array | None = None,
     ) -> tuple[Array, Array]:
         """Solve one head on some rows with a penalty that was chosen before.
 
@@ -238,13 +258,15 @@ class Method(Base):
             features, targets: of every row.
             rows: (n,) bool, the rows to solve on.
             penalty: from the chosen place on the path.
+            weights: (n,), how much each row counts.
 
         Returns:
             weight (classes, width) and bias (classes,).
         """
         hot = np.eye(int(targets.max()) + 1, dtype=np.float32)[targets[rows]]
-        rotated, back, mean, variance = whiten(features[rows])
-        every = np.ones((1, int(rows.sum())), bool)
+        counted = None if weights is None else weights[rows] / weights[rows].mean()
+        rotated, back, mean, variance = whiten(features[rows], counted)
+        every = np.ones((1, int(rows.sum()))) if counted is None else counted[None]
         final, offset, _ = solve_path(
             rotated, variance, hot, every, np.array([penalty]), iterations=400, tolerance=5e-4
         )

@@ -26,17 +26,21 @@ __all__ = [
     "centred",
     "check",
     "class_moments",
+    "class_parts",
     "class_sums",
     "compact",
     "principal",
     "second_moment",
     "solve",
+    "solve_with_pivot",
+    "sound",
     "strongest",
+    "workable",
 ]
 
 LARGE = 2e10
 """Multiply-adds above which float32 features are multiplied in float32 (half the time)."""
-BLOCK = 2500
+BLOCK = 5000
 """Rows multiplied in float32 before their sum is carried in float64."""
 WIDE = 512
 """Width above which SciPy's routines are worth it. NumPy and SciPy bring a thread pool each, and
@@ -69,7 +73,13 @@ class Inputs:
 
 
 def check(
-    module: str, needs: frozenset[str], features: Any, labels: Any, probabilities: Any = None
+    module: str,
+    needs: frozenset[str],
+    features: Any,
+    labels: Any,
+    probabilities: Any = None,
+    *,
+    values: bool = True,
 ) -> Inputs:
     """Check what a score was given, once for all of them.
 
@@ -77,6 +87,7 @@ def check(
         module: the score's ``__name__``; messages begin with its last part.
         needs: the score's ``NEEDS``; what it does not need is not looked at.
         features, labels, probabilities: as described above.
+        values: look at each probability; without it, the score has to do so (:func:`sound`).
 
     Raises:
         UsageError: an array is missing, of another length, not finite, or has fewer than 2 classes.
@@ -92,10 +103,10 @@ def check(
     empty = np.zeros((len(numbers), 0), np.float32)
     given = {"features": features, "probabilities": probabilities}
     found = {
-        key: _matrix(name, key, value, len(numbers)) if key in needs else empty
+        key: _matrix(name, key, value, len(numbers), values) if key in needs else empty
         for key, value in given.items()
     }
-    if "probabilities" in needs:
+    if "probabilities" in needs and values:
         _distributions(name, found["probabilities"])
     return Inputs(found["features"], index, found["probabilities"], counts)
 
@@ -111,7 +122,7 @@ def _labels(name: str, labels: Any) -> Array:
     return numbers
 
 
-def _matrix(name: str, key: str, value: Any, rows: int) -> Array:
+def _matrix(name: str, key: str, value: Any, rows: int, values: bool) -> Array:
     if value is None:
         hint = "Give what the source model's head predicts, or choose a score that needs features only."
         raise UsageError(f"{name}: {key} is missing.", hint if key == "probabilities" else "")
@@ -125,6 +136,8 @@ def _matrix(name: str, key: str, value: Any, rows: int) -> Array:
         raise UsageError(f"{name}: {key} has {len(matrix)} rows and labels has {rows}.")
     if matrix.dtype not in (np.float32, np.float64):
         matrix = matrix.astype(np.float32 if matrix.dtype == np.float16 else np.float64)
+    if not values:
+        return matrix
     with np.errstate(all="ignore"):  # a sum is half the work; only where it fails is each looked at
         finite = np.isfinite(matrix.sum()) or np.isfinite(matrix).all()
     if not finite:
@@ -148,6 +161,25 @@ def _distributions(name: str, matrix: Array) -> None:
     else:
         return
     raise UsageError(f"{name}: {what}.", "Give probabilities, not logits: apply a softmax first.")
+
+
+def sound(rows: Array) -> bool:
+    """Whether each row is a distribution: nothing negative, and a sum of 1; so all is finite."""
+    sums = rows @ np.ones(rows.shape[1], rows.dtype)
+    return bool((np.abs(sums - 1) <= DRIFT).all() and rows.min() >= 0)
+
+
+def class_parts(labels: Array, counts: Array) -> list[Array]:
+    """The row numbers of each class, in their order."""
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
+
+
+def workable(features: Array) -> Array:
+    """Features in the precision to work in: float32 where they are float32, tall and large."""
+    n, d = features.shape
+    if d <= n and float(n) * d * d >= LARGE:
+        return features
+    return features.astype(np.float64, copy=False)
 
 
 def centred(features: Array) -> Array:
@@ -205,21 +237,32 @@ def solve(matrix: Array, right: Array) -> Array:
 
     Directions that rounding has made singular are left out, as a pseudo-inverse does.
     """
+    return solve_with_pivot(matrix, right)[0]
+
+
+def solve_with_pivot(matrix: Array, right: Array) -> tuple[Array, float]:
+    """:func:`solve`, and how far the matrix is from singular.
+
+    The second number is the smallest pivot of the Cholesky factor as a share of the largest
+    diagonal entry: 1 for the identity, 0 where the factor does not exist.
+    """
     try:
         if len(matrix) <= WIDE:
-            np.linalg.cholesky(matrix)  # raises where it is singular, which solve may not notice
+            # cholesky raises where the matrix is singular, which solve may not notice
+            pivots = np.diagonal(np.linalg.cholesky(matrix))
             out: Array = np.linalg.solve(matrix, right)
         else:
             from scipy.linalg import cho_factor, cho_solve
 
             factor = cho_factor(matrix, lower=True, check_finite=False)
+            pivots = np.diagonal(factor[0])
             out = cho_solve(factor, right, check_finite=False)
     except np.linalg.LinAlgError:
         values, axes = np.linalg.eigh(matrix)
         keep = values > len(values) * np.finfo(float).eps * max(float(values[-1]), 0.0)
         axes = axes[:, keep]
-        out = axes @ ((axes.T @ right) / values[keep, None])
-    return out
+        return axes @ ((axes.T @ right) / values[keep, None]), 0.0
+    return out, float(pivots.min()) ** 2 / float(np.diagonal(matrix).max())
 
 
 def principal(
@@ -234,20 +277,39 @@ def principal(
     """
     moved = compact(centred(features))
     moment = second_moment(moved)
-    width = len(moment)
-    first = width if components is None else min(components, width)
-    begin = max(0, width - (first if energy is None else max(64, width // 8)))
-    values, axes = strongest(moment, begin)
-    values, axes = np.maximum(values[::-1], 0.0), axes[:, ::-1]
-    if energy is not None:
-        share = np.cumsum(values) / max(float(np.trace(moment)), np.finfo(float).tiny)
-        if share[-1] <= energy and begin > 0:
-            values, axes = (part[..., ::-1] for part in np.linalg.eigh(moment))
-            share = np.cumsum(np.maximum(values, 0.0)) / np.trace(moment)
-        first = min(int(np.searchsorted(share, energy, side="right")) + 1, len(share))
-    axes = np.ascontiguousarray(axes[:, :first])
+    if energy is None:
+        axes = strongest(moment, max(0, len(moment) - (components or len(moment))))[1]
+    else:
+        axes = _holding(moment, energy)
+    axes = np.ascontiguousarray(axes[:, ::-1])
     out: Array = (moved @ axes.astype(moved.dtype)).astype(np.float64)
     return out
+
+
+def _holding(moment: Array, energy: float) -> Array:
+    """The fewest eigenvectors that hold more than this share of the trace, in rising order."""
+
+    def first(values: Array) -> int:
+        share = np.cumsum(np.maximum(values[::-1], 0.0))
+        share /= max(float(np.trace(moment)), np.finfo(float).tiny)
+        return max(len(values) - int(np.searchsorted(share, energy, side="right")) - 1, 0)
+
+    if len(moment) <= WIDE:
+        values, axes = np.linalg.eigh(moment)
+        return axes[:, first(values) :]
+    from scipy.linalg import eigh_tridiagonal, lapack
+
+    # eigenvalues alone say how many vectors are needed, and both start from the same reduction
+    reduced, diagonal, beside, tau, _ = lapack.dsytrd(moment, lower=1, lwork=64 * len(moment))
+    values, _ = lapack.dsterf(diagonal, beside)
+    last = len(moment) - 1
+    _, axes = eigh_tridiagonal(
+        diagonal, beside, select="i", select_range=(first(values), last), check_finite=False
+    )
+    below, _, _ = lapack.dormqr(
+        "L", "N", reduced[1:, :-1], tau, np.asfortranarray(axes[1:]), 64 * axes.shape[1]
+    )
+    return np.vstack([axes[:1], below])
 
 
 def strongest(matrix: Array, begin: int) -> tuple[Array, Array]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.selection.transferability.base import Inputs, check
+from headstart.selection.transferability.base import Inputs, check, class_parts, sound
 
 if TYPE_CHECKING:
     from headstart.types import Array
@@ -38,25 +39,47 @@ def score(features: Any, labels: Any, probabilities: Any = None, *, seed: int = 
         >>> score(None, [0, 0, 1, 1], [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
         0.0
     """
-    given = check(__name__, NEEDS, features, labels, probabilities)
-    return expected(given, given.probabilities)
+    given = check(__name__, NEEDS, features, labels, probabilities, values=False)
+    found = expected(given, given.probabilities)
+    if np.isnan(found):
+        check(__name__, NEEDS, features, labels, probabilities)  # says what is wrong, and where
+    return found
 
 
 def expected(given: Inputs, probabilities: Array) -> float:
     """Mean of log Σ_z P(y|z) θ(x)_z over rows, P(y|z) being estimated from the same rows.
 
+    A class's rows fit the processor's cache, so the whole matrix comes from memory twice and no
+    more: for the table, with the check of its values on the way, and for the expected predictions.
+
     Args:
         given: the checked input, for its labels and counts.
         probabilities: (n, s) of source classes, or of components of a mixture.
+
+    Returns:
+        LEEP, or NaN where a row is no distribution.
     """
-    order = np.argsort(given.labels, kind="stable")
-    rows = probabilities[order]
-    ends = np.cumsum(given.counts)
-    parts = [slice(end - count, end) for count, end in zip(given.counts, ends, strict=True)]
-    ones = np.ones(int(given.counts.max()), rows.dtype)
-    joint = np.array([ones[: p.stop - p.start] @ rows[p] for p in parts], np.float64)
-    source = joint.sum(axis=0)
-    table = np.divide(joint, source, out=np.zeros_like(joint), where=source > 0)
-    table = table.astype(rows.dtype)
-    chance = np.concatenate([rows[p] @ table[c] for c, p in enumerate(parts)])
+    parts = class_parts(given.labels, given.counts)
+    ones = np.ones(int(given.counts.max()), probabilities.dtype)
+    joint = np.empty((given.classes, probabilities.shape[1]))
+
+    def add(classes: range) -> bool:
+        good = True
+        for c in classes:
+            rows = probabilities[parts[c]]
+            joint[c] = ones[: len(rows)] @ rows
+            good = sound(rows) and good
+        return good
+
+    def predict(classes: range) -> list[Array]:
+        return [probabilities[parts[c]] @ table[c] for c in classes]
+
+    halves = [range(given.classes // 2), range(given.classes // 2, given.classes)]
+    with np.errstate(all="ignore"), ThreadPoolExecutor(2) as pool:
+        if not all(list(pool.map(add, halves))):
+            return float("nan")
+        source = joint.sum(axis=0)
+        table = np.divide(joint, source, out=np.zeros_like(joint), where=source > 0)
+        table = table.astype(probabilities.dtype)
+        chance = np.concatenate([part for half in pool.map(predict, halves) for part in half])
     return float(np.log(np.clip(chance.astype(np.float64), 1e-300, 1.0)).mean())

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from headstart.selection.transferability.base import check, class_sums, compact, second_moment
-
-if TYPE_CHECKING:
-    from headstart.types import Array
+from headstart.selection.transferability._evidence import evidence, single
+from headstart.selection.transferability.base import (
+    check,
+    class_sums,
+    compact,
+    second_moment,
+    workable,
+)
 
 __all__ = ["MISLEADS", "NEEDS", "PAPER", "SUMMARY", "WHEN", "evidence", "score"]
 
@@ -24,14 +28,6 @@ PAPER = (
     "You et al. 2021, LogME: Practical Assessment of Pre-trained Models for Transfer Learning, "
     "and the fixed point of You et al. 2022, arXiv:2110.10545."
 )
-
-ITERATIONS = 2000
-CLOSE = 1e-5
-"""Change of α/β, as a share, that ends the iteration: the evidence is flat there, so its error is
-of second order in it."""
-FAR = 1e12
-"""α/β is held within this factor of the mean eigenvalue: a class that features say nothing about
-has its fixed point at infinity."""
 
 
 def score(features: Any, labels: Any, probabilities: Any = None, *, seed: int = 0) -> float:
@@ -52,6 +48,10 @@ def score(features: Any, labels: Any, probabilities: Any = None, *, seed: int = 
     """
     given = check(__name__, NEEDS, features, labels)
     n, d = given.features.shape
+    if workable(given.features).dtype == np.float32:
+        found = single(given)
+        if found is not None:
+            return found
     x = compact(given.features)
     sigma, axes = np.linalg.eigh(second_moment(x, exact=True))
     keep = sigma > max(float(sigma[-1]), 0.0) * len(sigma) * np.finfo(float).eps
@@ -59,46 +59,3 @@ def score(features: Any, labels: Any, probabilities: Any = None, *, seed: int = 
     projected = axes[:, keep].T @ class_sums(x, given.labels, given.classes).T
     squares = projected**2 / sigma[:, None]
     return float(evidence(sigma, squares, given.counts.astype(float), n, d).mean())
-
-
-def evidence(sigma: Array, squares: Array, total: Array, n: int, d: int) -> Array:
-    """The largest log evidence of each target, divided by n, by MacKay's fixed point.
-
-    With t = α/β, γ = Σσ/(σ+t), ‖m‖² = Σσx²/(σ+t)² and ‖Fm-y‖² = Σx²t²/(σ+t)² + (‖y‖² - Σx²), it
-    repeats α = γ/‖m‖², β = (n-γ)/‖Fm-y‖² from α = β = 1 for all targets at once until t stands
-    still.
-
-    Args:
-        sigma: (k,) eigenvalues of FᵀF that are not zero.
-        squares: (k, c) squared coordinates x² of each target along the left singular vectors of F.
-        total: (c,) ‖y‖².
-        n, d: rows and width of F.
-
-    Returns:
-        (c,) the log evidence per row.
-    """
-    rest = np.maximum(total - squares.sum(axis=0), 0.0)
-    middle = float(sigma.mean()) if len(sigma) else 1.0
-    low, high = middle / FAR, middle * FAR
-    t = np.ones(len(total))
-    alpha, beta, size, miss = (np.ones(len(total)) for _ in range(4))
-    active = np.arange(len(total))
-    for _ in range(ITERATIONS):
-        now, x2 = t[active], squares[:, active]
-        shrink = 1.0 / (sigma[:, None] + now)
-        gamma = sigma @ shrink
-        shrink *= shrink
-        shrink *= x2
-        size[active] = np.maximum(sigma @ shrink, 1e-300)
-        miss[active] = np.maximum(now**2 * shrink.sum(axis=0) + rest[active], 1e-300)
-        alpha[active] = np.maximum(gamma, 1e-300) / size[active]
-        beta[active] = np.maximum(n - gamma, 1e-300) / miss[active]
-        t[active] = np.clip(alpha[active] / beta[active], low, high)
-        active = active[np.abs(t[active] - now) > CLOSE * now]
-        if not len(active):
-            break
-    alpha = t * beta
-    logs = np.log(alpha + beta * sigma[:, None]).sum(axis=0) + (d - len(sigma)) * np.log(alpha)
-    whole = d * np.log(alpha) + n * np.log(beta) - logs - beta * miss - alpha * size
-    out: Array = 0.5 * whole / n - 0.5 * np.log(2 * np.pi)
-    return out

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.selection.transferability.base import check, principal
+from headstart.selection.transferability.base import check, class_sums, principal
 from headstart.selection.transferability.leep import expected
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def score(features: Any, labels: Any, probabilities: Any = None, *, seed: int = 
     """NLEEP, at most 0; higher is better.
 
     The mixture's covariances are diagonal: five components a class leave few rows for each, and on
-    principal components a full covariance would be singular.
+    principal components a full covariance, scikit-learn's default that public code takes, would be
+    singular: its components are then certain of every row.
 
     Args:
         features: (n, d).
@@ -70,6 +71,7 @@ def start(rows: Array, components: int, seed: int) -> Array:
         (k, p).
     """
     random = np.random.default_rng((seed, 67))
+    rows = rows.astype(np.float32)  # each draw reads them all, and distances need few digits
     size = np.einsum("ij,ij->i", rows, rows)
     chosen = [int(random.integers(len(rows)))]
     gap = np.full(len(rows), np.inf)
@@ -83,11 +85,10 @@ def start(rows: Array, components: int, seed: int) -> Array:
     centres = rows[chosen]
     for _ in range(5):
         own = (rows @ centres.T - 0.5 * np.einsum("ij,ij->i", centres, centres)).argmax(axis=1)
-        hot = np.zeros((components, len(rows)))
-        hot[own, np.arange(len(rows))] = 1.0
-        count = hot.sum(axis=1, keepdims=True)
-        centres = np.where(count > 0, (hot @ rows) / np.maximum(count, 1.0), centres)
-    return centres
+        count = np.bincount(own, minlength=components)[:, None]
+        sums = class_sums(rows, own, components)
+        centres = np.where(count > 0, sums / np.maximum(count, 1), centres).astype(np.float32)
+    return centres.astype(np.float64)
 
 
 def mixture(rows: Array, centres: Array) -> Array:

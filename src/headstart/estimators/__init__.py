@@ -1,0 +1,1 @@
+"""scikit-learn estimators: they translate between scikit-learn's interface and ``workflow``."""
