@@ -46,7 +46,7 @@ class Seen:
     maps: dict[str, Tensor]
     source_maps: dict[str, Tensor]
     body: list[tuple[Tensor, Tensor]]
-    head: list[Tensor]
+    head: Sequence[Tensor]
     source_logits: Tensor | None
     memory: dict[str, Tensor]
 
@@ -76,7 +76,7 @@ class Known:
 
     Attributes:
         targets: (rows,) class indices of the training rows, of at most :data:`LEARN_ROWS`.
-        classes: outputs of the head.
+        classes: of the target task.
         source_head: weight (source classes, width) and bias, or None.
     """
 
@@ -164,7 +164,7 @@ class Holds:
         chosen = _some(list(rows))
         known = Known(
             _targets(targets, chosen),
-            dict(tail.named_children())[HEAD].out_features,  # type: ignore[arg-type]
+            0 if targets is None else int(targets.max()) + 1,
             None if source_head is None else _tensors(source_head),
             lambda: _look(tail, feed, _targets(targets, chosen), chosen),
         )

@@ -342,7 +342,7 @@ def seconds_per_row(
     best = float("inf")
     for _ in range(3):
         begun = time.perf_counter()
-        objective(trial, feed.batch(batch, 0).to(device), batch, (0, 0)).whole.backward()
+        objective(trial, feed.batch(batch, 0).to(device), batch, (0, 0)).whole.backward()  # type: ignore[no-untyped-call]
         if device == "cuda":
             torch.cuda.synchronize()
         best = min(best, (time.perf_counter() - begun) / max(len(batch), 1))

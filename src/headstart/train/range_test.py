@@ -104,7 +104,7 @@ def range_test(
             group["lr"] = group["peak"] * float(factors[index])
         loss = objective(trial, feed.batch(part, 0).to(device), part, (0, index)).whole
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if recipe.clip > 0:
             torch.nn.utils.clip_grad_norm_(trial.parameters(), recipe.clip)
         optimiser.step()
