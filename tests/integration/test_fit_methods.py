@@ -22,6 +22,10 @@ NAMED = [
 SMALL = {"epochs": "2", "size": "64"}
 
 
+def evidence(run) -> list[dict]:
+    return json.loads((run.folder / "evidence.json").read_text())["tried"]
+
+
 def probabilities(run, paths) -> np.ndarray:
     found = run.model.predict([np.asarray(Image.open(path).convert("RGB")) for path in paths])
     return np.array([list(item.probabilities.values()) for item in found])
@@ -66,7 +70,7 @@ def test_regularised_and_kept_by_one_command(quick_fit, photos):
         "wise_ft": {"steps": "3"},
     }
     run = quick_fit(photos, methods=["full"], settings=settings)
-    trial = run.summary["tried"][0]
+    trial = evidence(run)[0]
     recipe = trial["recipe"]
     assert recipe["regularise"].startswith("l2_sp:strength=0.3,head=0.01+delta:")
     assert recipe["keep"] == "wise_ft:steps=3"
@@ -93,7 +97,7 @@ def test_a_soup_of_what_was_trained(kind, quick_fit, photos):
     tiny = {"epochs": "1", "size": "64"}
     settings = {**QUICK, "full": tiny, "bias_only": tiny, "soup": {"kind": kind}}
     run = quick_fit(photos, methods=["full", "bias_only", "soup"], settings=settings)
-    tried = {trial["method"]: trial for trial in run.summary["tried"]}
+    tried = {trial["method"]: trial for trial in evidence(run)}
     assert list(tried) == ["full", "bias_only", "soup"]
     trials = run.folder / "trials"
     full, bias, mixed = (

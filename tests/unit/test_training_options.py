@@ -25,7 +25,7 @@ OPTIONS = {
     "ema": {"ema": 0.9},
     "accumulate": {"accumulate": 3},
     "one_cycle": {"schedule": "one_cycle"},
-    "no_clip": {"clip": 0.0},
+    "clip": {"clip": 0.05},
     "patience": {"patience": 2},
     "best of the average": {"patience": 3, "ema": 0.95},
     "weights": {"balance": "weights"},

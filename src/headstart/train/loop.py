@@ -89,7 +89,7 @@ def train(
     tail.to(memory_format=torch.channels_last)
     if recipe.trains == "lora":
         lora.attach(tail, recipe)
-    select(tail, recipe)
+    select(tail, recipe, recipe.epochs)  # the optimiser gets all that will ever train
     with noisy(tail, recipe):
         training = _Training(
             tail, feed, targets, rows, recipe, seed, folder, regularisers, source_head
