@@ -45,7 +45,7 @@ class Method(Trained):
     )
     batch: int = param(32, "rows in one step", low=1, high=1024)
     rate: float = param(4e-4, "largest learning rate of the head", low=0, high=1)
-    body_rate: float = param(1e-3, "largest learning rate of the last stage", low=0, high=1)
+    body_rate: float = param(2e-4, "largest learning rate of the last stage", low=0, high=1)
     decay: float = param(1.0, "factor of the rate from one stage to the one before", low=0, high=1)
     weight_decay: float = param(0.02, "AdamW's weight decay", low=0, high=1)
     smoothing: float = param(0.1, "label smoothing", low=0, high=0.9)
