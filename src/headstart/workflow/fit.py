@@ -22,6 +22,7 @@ from headstart.workflow.plan import Plan, Run, parse_budget
 from headstart.workflow.prepare import read_given
 from headstart.workflow.rank import ALL, candidates, rank_prepared, with_source
 from headstart.workflow.search import Clock, Search
+from headstart.workflow.tune import tune
 
 __all__ = ["FitResult", "fit", "fit_dataset"]
 
@@ -87,7 +88,8 @@ def fit(
         text: the column of texts; they can be ranked for (:func:`headstart.rank`), not yet fitted.
         source: the source model's name (EfficientNet-Lite0 by default), several with commas
             between them, ``auto`` or ``all-available``: of several, the best is chosen by ranking.
-        methods: try these alone (``linear_probe``, ``partial``, ``full``).
+        methods: try these alone (``headstart methods`` lists them); by default the probe, then
+            ``partial`` and ``full`` while they may pay.
         settings: method → parameter → value.
         metric: ``accuracy``, ``balanced_accuracy`` or ``macro_f1``.
         seed: of every random choice, from 0 to 2147483647.
@@ -179,7 +181,7 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
     bench = Bench(run, data, source, cache, reporter)
     clock.save()
     search = Search(run, bench, clock, reporter)
-    chosen = search.best()
+    chosen = tune(search, search.best())
     conclusion = Conclusion(run, bench, search, clock, chosen, reporter)
     conclusion.save_model()
     controls = conclusion.controls()

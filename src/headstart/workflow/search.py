@@ -13,12 +13,14 @@ from headstart import registry
 from headstart.errors import RunError
 from headstart.methods.base import Recipe, configure
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
+from headstart.methods.regularise.base import settled
 from headstart.registry import names
 from headstart.selection.worth import SURE, better, prospect
 from headstart.train.loop import seconds_per_row
 from headstart.types import Reporter
 from headstart.workflow.bench import Bench
 from headstart.workflow.plan import Run
+from headstart.workflow.soup import soup
 from headstart.workflow.trials import Trial, forecast, solve, trained
 
 if TYPE_CHECKING:
@@ -87,20 +89,28 @@ class Search:
         best: Trial | None = None
         for name in ranked("finetune"):
             method = configure("finetune", name, plan.settings.get(name))
+            if not method.unasked and name not in plan.methods:
+                continue
             if plan.methods and name not in plan.methods:
-                self._skip(name, "not asked for (--method)")
+                self.skip(name, "not asked for (--method)")
                 continue
             if isinstance(method, ProbeMethod):
                 trial: Trial | None = solve(self.bench, method)
                 assert trial is not None
                 self.reporter.say(f"linear probe: {_score(trial)} in {trial.seconds:.1f} s")
+            elif hasattr(method, "combine"):
+                trial = soup(self.bench, method, self.tried)
+                if trial is None:
+                    self.skip(name, "it needs two fine-tuned networks: name two more methods")
+                else:
+                    self.reporter.say(f"{name}: {_score(trial)}, of {trial.parameters['of']}")
             else:
                 trial = self._trained(name, method, best)
             if trial is None:
                 continue
             self.tried.append(trial)
             usable = trial.head is not None or trial.state is not None
-            if usable and (best is None or self._beats(trial, best)):
+            if usable and (best is None or self.beats(trial, best)):
                 best = trial
             self.clock.save()
         if best is None:
@@ -147,6 +157,8 @@ class Search:
         """The winner's work, in pictures trained at the control's size."""
         rows = len(self.bench.learn)
         effort = PROBE_EFFORT * rows
+        if winner.parts:
+            return sum(self._effort(trial, control) for trial in winner.parts)
         if winner.recipe is None:
             return effort
         recipe, passes = winner.recipe, self.bench.passes(winner.method)
@@ -155,27 +167,45 @@ class Search:
             return effort + rows * passes * recipe.epochs * size
         return effort + rows * size * TAIL_EFFORT * (recipe.views + 1 + passes * recipe.epochs)
 
+    def recipe(self, method: Any) -> Recipe:
+        """A method's recipe here, its regularisers with the parameters that the plan sets."""
+        settings = self.run.plan.settings
+        recipe: Recipe = method.recipe(self.bench.situation())
+        return replace(
+            recipe,
+            regularise=settled(recipe.regularise, settings),
+            keep=settled(recipe.keep, settings, "keep"),
+        )
+
+    def epochs_of(self, name: str) -> int:
+        """The epochs that were decided for a method; 0 where it didn't run."""
+        return int(self._forecasts.get(name, {}).get("epochs", 0))
+
+    def left_for(self, whole: float) -> float:
+        """Seconds that are left, if a training of so many seconds wins and gets its control."""
+        return self.clock.left() - MARGIN * (whole + self.bench.data.sweep.seconds)
+
     def _trained(self, name: str, method: Any, best: Trial | None) -> Trial | None:
         """Run a trained method if it has a chance and fits the budget."""
         plan, bench = self.run.plan, self.bench
-        recipe = method.recipe(bench.situation())
+        recipe = self.recipe(method)
         if best is not None and name not in plan.methods:
             judged = min(best.judged, bench.judged_by(name))
             view = prospect(
                 name, best.score, judged, method.relative_gain, eager=plan.budget is not None
             )
             if not view.go:
-                self._skip(name, view.why)
+                self.skip(name, view.why)
                 return None
         points = ("input", *bench.points())
         if recipe.point not in points:
-            self._skip(name, f"{bench.source.name} has no freeze point {recipe.point!r}")
+            self.skip(name, f"{bench.source.name} has no freeze point {recipe.point!r}")
             return None
         known = self._forecasts.get(name) or self._forecast(name, recipe)
         if known["epochs"] < min(2, recipe.epochs):
             needs = duration(known["fixed"] + 2 * known["each"])
             left = duration(max(known["left"], 0))
-            self._skip(name, f"it would take {needs} at least, and {left} are left for it")
+            self.skip(name, f"it would take {needs} at least, and {left} are left for it")
             return None
         recipe = replace(recipe, epochs=known["epochs"])
         expected = known["fixed"] + known["each"] * recipe.epochs
@@ -209,12 +239,13 @@ class Search:
         self.run.remember("trials/forecasts.json", self._forecasts)
         return known
 
-    def _skip(self, name: str, why: str) -> None:
+    def skip(self, name: str, why: str) -> None:
+        """Note a method that does not run, and tell the user why."""
         self.skipped.append({"method": name, "why": why})
         if "not asked" not in why:
             self.reporter.say(f"{name}: skipped, as {why}")
 
-    def _beats(self, new: Trial, old: Trial) -> bool:
+    def beats(self, new: Trial, old: Trial) -> bool:
         """Whether a dearer method earned its cost on the rows that both were judged on."""
         both = ~np.isnan(new.held_out[:, 0]) & ~np.isnan(old.held_out[:, 0])
         targets = self.bench.targets[both]

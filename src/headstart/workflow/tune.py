@@ -4,116 +4,111 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from headstart.methods.base import Recipe, configure, searched
-from headstart.selection.halving import ETA, Range, affordable, draw, survivors
+from headstart.selection.halving import Range, affordable, draw, survivors
+from headstart.workflow.search import Search
 from headstart.workflow.trials import Trial, forecast, glance, trained
-
-if TYPE_CHECKING:
-    from headstart.workflow.search import Search
 
 __all__ = ["tune"]
 
 LOOK = 3
-"""A look has one in so many of a whole training's epochs, on the first fold alone."""
-FEWEST_LOOKS = 3
+"""A look takes one in so many of a whole training's epochs, on the first fold alone."""
+FEWEST = 3
 DRAWN = 27
+FILE = "trials/tune.json"
 
 
 def tune(search: Search, best: Trial) -> Trial:
-    """Look for better settings of the methods that train, while the budget allows.
+    """Try other settings of the methods that trained, while the user's budget allows.
 
-    Settings are drawn evenly over the ranges that the methods' parameters declare for it. One in
-    three of those that were looked at is trained whole and judged as every method is; it is kept
-    where it surely beats the best so far. What was decided is written down first, so that a
-    resumed run decides alike.
+    Settings are drawn evenly over the ranges that the methods' parameters declare. One in three of
+    those that had a look is trained whole, judged as every method is, and kept where it surely beats
+    the best so far. Each decision is written down before it is acted on, so that a resumed run
+    takes the same.
 
     Args:
         search: whose methods have run.
         best: the trial to beat.
+
+    Returns:
+        the trial to keep.
     """
-    run, bench = search.run, search.bench
+    run = search.run
     if run.plan.budget is None:
         return best
-    known: dict[str, Any] = run.remembered("trials/tune.json") or {}
+    known: dict[str, Any] = run.remembered(FILE) or {}
     for name in _methods(search):
-        plan = known.get(name) or _plan(search, name)
-        known[name] = plan
-        run.remember("trials/tune.json", known)
+        if name not in known:
+            known[name] = _plan(search, name)
+            run.remember(FILE, known)
+        plan = known[name]
         if not plan["settings"]:
-            search.skip(f"{name} with other settings", plan["why"])
+            search.skip(f"{name}, other settings", plan["why"])
             continue
-        looks = plan["looks"]
         search.reporter.say(f"{name}: a short look at {len(plan['settings'])} other settings")
-        for number, settings in enumerate(plan["settings"]):
-            if number < len(looks):
-                continue
-            looks.append(glance(bench, _label(name, number), _recipe(search, name, settings, LOOK)))
-            run.remember("trials/tune.json", known)
-        for number in survivors([look["score"] for look in looks]):
+        for number in range(len(plan["looks"]), len(plan["settings"])):
+            recipe = _recipe(search, name, plan["settings"][number], LOOK)
+            plan["looks"].append(glance(search.bench, _label(name, number), recipe))
+            run.remember(FILE, known)
+        for number in survivors([-look["loss"] for look in plan["looks"]]):
             best = _whole(search, known, name, number, best)
         search.clock.save()
     return best
 
 
 def _methods(search: Search) -> list[str]:
-    """Methods that were trained, or could be, with parameters to search; the best so far first."""
-    run = [trial for trial in search.tried if trial.recipe is not None]
-    order = sorted(run, key=lambda trial: -trial.score)
-    return [trial.method for trial in order if searched("finetune", trial.method)]
+    """The methods that were trained and have parameters to search, the best so far first."""
+    ran = [trial for trial in search.tried if trial.recipe is not None]
+    ran.sort(key=lambda trial: -trial.score)
+    return [trial.method for trial in ran if searched("finetune", trial.method)]
 
 
 def _plan(search: Search, name: str) -> dict[str, Any]:
-    """Draw the settings, and keep as many as the time allows."""
+    """Draw settings, as many as can be looked at and followed up in the time that is left."""
     bench, given = search.bench, search.run.plan.settings.get(name) or {}
-    space = {key: Range(*spec) for key, spec in searched("finetune", name).items()}
-    space = {key: one for key, one in space.items() if key not in given}
-    drawn = draw(space, DRAWN, bench.seed)
+    space = {key: Range(**where) for key, where in searched("finetune", name).items()}
+    drawn = draw({k: one for k, one in space.items() if k not in given}, DRAWN, bench.seed)
     recipe = _recipe(search, name, {}, 1)
     fixed, each = forecast(bench, name, recipe)
-    passes = bench.passes(name)
-    share = float(bench.data.masks[bench.folds_for(name)[0]].mean())
-    look = each * share / passes * max(1, math.ceil(recipe.epochs / LOOK))
+    share = float(bench.data.masks[bench.folds_for(name)[0]].mean()) / bench.passes(name)
+    look = each * share * math.ceil(recipe.epochs / LOOK)
     whole = each * recipe.epochs
-    left = search.clock.left() - fixed - search.after(whole)
+    left = search.left_for(whole) - fixed
     count = affordable([look] * len(drawn), [whole] * len(drawn), left)
     why = ""
-    if count < FEWEST_LOOKS:
-        needs = FEWEST_LOOKS * look + whole + fixed
-        why = f"three looks and a training would take {needs:.0f} s, and {max(left, 0):.0f} s are left"
+    if count < FEWEST:
+        needs = FEWEST * look + whole
+        why = f"looks and a training take {needs:.0f} s, and {max(left, 0):.0f} s are left"
         count = 0
-    return {"settings": drawn[:count], "looks": [], "whole": whole, "trained": {}, "why": why}
+    return {"settings": drawn[:count], "looks": [], "whole": whole, "goes": {}, "why": why}
 
 
-def _whole(
-    search: Search, known: dict[str, Any], name: str, number: int, best: Trial
-) -> Trial:
+def _whole(search: Search, known: dict[str, Any], name: str, number: int, best: Trial) -> Trial:
     """Train one setting whole, if there still is time, and keep it where it surely is better."""
-    plan, bench = known[name], search.bench
-    if str(number) not in plan["trained"]:
-        fits = plan["whole"] <= search.clock.left() - search.after(plan["whole"])
-        plan["trained"][str(number)] = fits
-        search.run.remember("trials/tune.json", known)
-    if not plan["trained"][str(number)]:
+    plan = known[name]
+    if str(number) not in plan["goes"]:
+        plan["goes"][str(number)] = plan["whole"] <= search.left_for(plan["whole"])
+        search.run.remember(FILE, known)
+    if not plan["goes"][str(number)]:
         return best
     settings = plan["settings"][number]
     recipe = _recipe(search, name, settings, 1)
-    trial = trained(bench, _label(name, number), settings, recipe, best.score)
+    trial = trained(search.bench, _label(name, number), settings, recipe, best.score)
     search.tried.append(trial)
-    return search.better_of(trial, best)
+    wins = trial.state is not None and search.beats(trial, best)
+    search.reporter.say(f"{trial.method}: {trial.score * 100:.1f} %, {trial.note}")
+    return trial if wins else best
 
 
 def _recipe(search: Search, name: str, settings: dict[str, Any], share: int) -> Recipe:
-    """A method's recipe with some settings, and a share of its epochs."""
-    given = search.run.plan.settings.get(name) or {}
-    method = configure("finetune", name, given)
-    recipe = search.settled(replace(method, **settings).recipe(search.bench.situation()))
-    decided = search.epochs_of(name) or recipe.epochs
-    return replace(recipe, epochs=max(1, math.ceil(decided / share)))
+    """A method's recipe with some settings, and one in ``share`` of its epochs."""
+    method = configure("finetune", name, search.run.plan.settings.get(name))
+    recipe = search.recipe(replace(method, **settings))
+    return replace(recipe, epochs=math.ceil((search.epochs_of(name) or recipe.epochs) / share))
 
 
 def _label(name: str, number: int) -> str:
+    """The name of a setting's trial."""
     return f"{name}~{number + 1}"

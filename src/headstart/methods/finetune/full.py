@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from headstart.methods.base import Base, Recipe, Situation, epochs_for, input_size, param
+from headstart.methods.base import Recipe, Situation, epochs_for, input_size, param
+from headstart.methods.finetune.base import Trained
 
 __all__ = ["Method"]
 
@@ -14,10 +15,9 @@ FEW_ROWS = 20_000
 
 
 @dataclass(frozen=True)
-class Method(Base):
+class Method(Trained):
     """Full fine-tuning with discriminative learning rates, warm-started from the probe."""
 
-    family: ClassVar[str] = "finetune"
     summary: ClassVar[str] = "Fine-tune the whole network from the probe's head (LP-FT)."
     try_when: ClassVar[str] = (
         "The target looks unlike the source domain, there are hundreds of rows or more, and there "
@@ -33,11 +33,17 @@ class Method(Base):
         0, "passes over the rows; 0 sets them from the number of rows", low=0, high=500
     )
     batch: int = param(32, "rows in one step", low=1, high=1024)
-    rate: float = param(4e-4, "largest learning rate of the head", low=0, high=1)
-    body_rate: float = param(2e-4, "largest learning rate of the last stage", low=0, high=1)
-    decay: float = param(0.8, "factor of the rate from one stage to the one before", low=0, high=1)
-    weight_decay: float = param(0.02, "AdamW's weight decay", low=0, high=1)
-    smoothing: float = param(0.1, "label smoothing", low=0, high=0.9)
+    rate: float = param(
+        4e-4, "largest learning rate of the head", low=0, high=1, search=(1e-4, 2e-3)
+    )
+    body_rate: float = param(
+        2e-4, "largest learning rate of the last stage", low=0, high=1, search=(3e-5, 1e-3)
+    )
+    decay: float = param(
+        0.8, "factor of the rate from one stage to the one before", low=0, high=1, search=(0.5, 1.0)
+    )
+    weight_decay: float = param(0.02, "AdamW's weight decay", low=0, high=1, search=(0.002, 0.2))
+    smoothing: float = param(0.1, "label smoothing", low=0, high=0.9, search=(0.0, 0.2))
     smallest: float = param(
         0.5, "smallest share of the picture that a view keeps", low=0.05, high=1
     )
@@ -58,4 +64,5 @@ class Method(Base):
             **situation.views(self.smallest),
             freeze_norm=situation.rows < FEW_ROWS or situation.folded_norm,
             size=self.size or input_size(situation.native, situation.size),
+            **self.shared(),
         )

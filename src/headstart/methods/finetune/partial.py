@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from headstart.methods.base import Base, Recipe, Situation, epochs_for, param
+from headstart.methods.base import Recipe, Situation, epochs_for, param
+from headstart.methods.finetune.base import Trained
 
 __all__ = ["Method"]
 
@@ -13,10 +14,9 @@ RANK = 2
 
 
 @dataclass(frozen=True)
-class Method(Base):
+class Method(Trained):
     """Partial fine-tuning behind a freeze point, with every augmented view extracted once."""
 
-    family: ClassVar[str] = "finetune"
     summary: ClassVar[str] = "Train the last blocks from cached activations of augmented views."
     try_when: ClassVar[str] = (
         "A few hundred rows or more, and the probe leaves errors that the source model's last "
@@ -33,11 +33,15 @@ class Method(Base):
         0, "passes over the rows; 0 sets them from the number of rows", low=0, high=500
     )
     batch: int = param(32, "rows in one step", low=1, high=1024)
-    rate: float = param(1e-3, "largest learning rate of the head", low=0, high=1)
-    body_rate: float = param(5e-4, "largest learning rate of the last block", low=0, high=1)
+    rate: float = param(
+        1e-3, "largest learning rate of the head", low=0, high=1, search=(3e-4, 4e-3)
+    )
+    body_rate: float = param(
+        5e-4, "largest learning rate of the last block", low=0, high=1, search=(5e-5, 2e-3)
+    )
     decay: float = param(0.7, "factor of the rate from one block to the one before", low=0, high=1)
-    weight_decay: float = param(0.02, "AdamW's weight decay", low=0, high=1)
-    smoothing: float = param(0.1, "label smoothing", low=0, high=0.9)
+    weight_decay: float = param(0.02, "AdamW's weight decay", low=0, high=1, search=(0.002, 0.2))
+    smoothing: float = param(0.1, "label smoothing", low=0, high=0.9, search=(0.0, 0.2))
     views: int = param(6, "augmented views of each row, extracted once and cached", low=1, high=64)
     smallest: float = param(
         0.5, "smallest share of the picture that a view keeps", low=0.05, high=1
@@ -57,4 +61,5 @@ class Method(Base):
             views=self.views,
             **situation.views(self.smallest),
             size=situation.size,
+            **self.shared(),
         )
