@@ -61,7 +61,7 @@ def test_named_methods_and_a_soup_of_them(quick_fit, parts, source):
     trials = run.folder / "trials"
     states = {name: load_file(trials / name / "model.safetensors") for name in tried}
     plain = source.build(pretrained=False, classes=2).model.state_dict()
-    for name, state in states.items():
+    for state in states.values():
         assert {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in plain.items()}
     assert sorted(tried["soup"]["parameters"]["of"].split(", ")) == sorted(NAMED)
     for key, value in states["soup"].items():
