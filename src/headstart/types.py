@@ -93,12 +93,21 @@ class Reporter(Protocol):
         """Tell the user one line."""
 
 
-def param(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """Declare one parameter of a method: its default, its range and a help line.
+def param(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Declare one parameter of a method: its default, its range or choices, and a help line.
 
     The command line, the validation, the documentation and the report all read it from here.
     """
-    return field(default=default, metadata={"help": help, "low": low, "high": high})
+    return field(
+        default=default, metadata={"help": help, "low": low, "high": high, "choices": choices}
+    )
 
 
 Progress = Callable[[int], None]

@@ -30,6 +30,9 @@ TRAINED = [name for name, method in METHODS.items() if hasattr(method, "recipe")
 SOLVED = [name for name, method in METHODS.items() if hasattr(method, "solve")]
 PREDICTING = [name for name, method in METHODS.items() if hasattr(method, "predict")]
 
+VERBS = ("solve", "recipe", "predict", "penalty", "mix", "choose", "combine")
+WORDS = {"point": ["blocks.3"], "regularise": ["mixup"], "keep": ["wise_ft"]}
+
 SITUATIONS = [
     Situation(rows, classes, native, 224, "blocks.5", turnable)
     for rows, classes in ((2, 2), (40, 2), (244, 7), (5000, 100), (200_000, 1000))
@@ -64,8 +67,13 @@ def test_it_says_what_it_does_when_to_try_it_and_when_it_hurts(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_it_offers_what_its_family_asks_for(name):
     method = METHODS[name]
-    offered = [verb for verb in ("solve", "recipe", "predict") if hasattr(method, verb)]
-    allowed = {"finetune": (["solve"], ["recipe"]), "control": (["predict"], ["recipe"])}
+    offered = [verb for verb in VERBS if hasattr(method, verb)]
+    allowed = {
+        "finetune": (["solve"], ["recipe"], ["combine"]),
+        "control": (["predict"], ["recipe"]),
+        "regularise": (["penalty"], ["mix"]),
+        "keep": (["choose"],),
+    }
     assert offered in allowed[method.family]
 
 
@@ -139,12 +147,43 @@ def test_parameters_reach_the_recipe(name):
         low, high = spec.metadata.get("low"), spec.metadata.get("high")
         values = [low, high, *([96, 160, 5, 2 * spec.default] if spec.default != "" else [])]
         if isinstance(spec.default, str):
-            values = ["blocks.3"]
+            values = [*WORDS.get(spec.name, ()), *spec.metadata["choices"]]
+        if isinstance(spec.default, bool):
+            values = [not spec.default]
         usable = [v for v in values if v is not None]
-        if isinstance(spec.default, int | float):
+        if isinstance(spec.default, int | float) and not isinstance(spec.default, bool):
             usable = [v for v in usable if low <= v <= (math.inf if high is None else high)]
         changed = [method(**{spec.name: v}).recipe(situation) for v in usable]
         assert any(recipe != plain for recipe in changed), spec.name
+
+
+CHOICES = [
+    (name, spec.name)
+    for name, method in METHODS.items()
+    for spec in dataclasses.fields(method)
+    if spec.metadata.get("choices")
+]
+
+
+@pytest.mark.parametrize(("name", "parameter"), CHOICES)
+def test_a_word_that_is_no_choice_is_refused_with_the_choices(name, parameter):
+    spec = spec_of(name, parameter)
+    family, file = name.split(".")
+    assert spec.default in spec.metadata["choices"]
+    with pytest.raises(UsageError) as caught:
+        configure(family, file, {parameter: spec.default[:-1]})
+    assert parameter in caught.value.message and file in caught.value.message
+    assert all(choice in caught.value.hint for choice in spec.metadata["choices"])
+
+
+def test_what_runs_unasked_is_the_probe_and_the_two_fine_tunings():
+    """What a plain ``headstart fit`` tries; the others wait to be named."""
+    unasked = {name for name, method in METHODS.items() if method.unasked}
+    assert {name for name in unasked if name.startswith("finetune.")} == {
+        "finetune.linear_probe",
+        "finetune.partial",
+        "finetune.full",
+    }
 
 
 def test_only_the_control_starts_from_random_weights():

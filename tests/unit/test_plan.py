@@ -9,6 +9,7 @@ import pytest
 
 from headstart.data.dataset import Columns, Dataset
 from headstart.errors import OutputError, RunError, UsageError
+from headstart.methods.regularise.base import read, settled
 from headstart.workflow.plan import DEFAULT_BUDGET, Plan, Run, parse_budget
 
 
@@ -39,6 +40,15 @@ def test_without_a_budget_there_is_a_limit():
         ({"methods": ("probe",)}, "no method 'probe'"),
         ({"methods": ("majority",)}, "majority is a control"),
         ({"settings": {"parial": {}}}, "no method 'parial'"),
+        ({"methods": ("mixup",)}, "mixup joins a method"),
+        ({"methods": ("wise_ft",)}, "wise_ft joins a method"),
+        ({"settings": {"l2_sp": {"strength": "1"}}}, "no method uses l2_sp"),
+        ({"settings": {"full": {"regularise": "l3_sp"}}}, "no regularise named 'l3_sp'"),
+        ({"settings": {"full": {"regularise": "bss:strength=-1"}}}, "bss: strength = -1.0 is out"),
+        ({"settings": {"full": {"regularise": "bss:x=1"}}}, "bss has no parameter 'x'"),
+        ({"settings": {"full": {"regularise": "bss+mixup+bss"}}}, "bss is named twice"),
+        ({"settings": {"full": {"regularise": "bss:1"}}}, "'1' is no KEY=VALUE"),
+        ({"settings": {"full": {"keep": "wise"}}}, "no keep named 'wise'"),
         ({"test_share": 0.01}, "test share 0.01"),
         ({"test_share": 1.0}, "test share 1.0"),
         ({"test_share": float("nan")}, "test share nan"),
@@ -49,6 +59,18 @@ def test_without_a_budget_there_is_a_limit():
 def test_a_plan_that_cannot_be_is_refused(values, says):
     with pytest.raises(UsageError, match=says):
         Plan("x", **values)
+
+
+def test_regularisers_are_set_beside_the_method_that_uses_them():
+    settings = {"full": {"regularise": "l2_sp + mixup:strength=0.4"}, "l2_sp": {"strength": "2"}}
+    assert Plan("x", settings=settings).settings == settings
+    assert (
+        settled(settings["full"]["regularise"], settings)
+        == "l2_sp:strength=2.0,head=0.01+mixup:strength=0.4"
+    )
+    made = read(settled(settings["full"]["regularise"], settings))
+    assert [(one.name(), one.strength) for one in made] == [("l2_sp", 2.0), ("mixup", 0.4)]
+    assert settled("", settings) == "" and read("") == []
 
 
 WHOLE = Plan(

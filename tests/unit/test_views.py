@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from headstart.features import randaugment
 from headstart.features.views import Augment, augmented, generator
 
 STILL = Augment(smallest=1.0, mirror=False, turn=False, light=0.0)
@@ -112,3 +113,47 @@ def test_light_changes_brightness_within_its_limit(frame):
     values = [int(view(grey, 0, n, how=Augment(light=0.2))[0, 0, 0]) for n in range(200)]
     assert 79 <= min(values) < 88 and 112 < max(values) <= 121
     assert {int(view(grey, 0, n, how=Augment(light=0.0))[0, 0, 0]) for n in range(20)} == {100}
+
+
+# ---- RandAugment ---------------------------------------------------------------------------
+
+VARIED = Augment(smallest=1.0, mirror=False, light=0.0, kind="randaugment")
+
+
+def test_randaugment_depends_on_seed_row_and_number_alone(frame):
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    wanted = [view(frame, n, 2, how=VARIED) for n in range(24)]
+    torch.manual_seed(5)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda n: view(frame, n, 2, how=VARIED), range(24)))
+    assert all(np.array_equal(a, b) for a, b in zip(wanted, made, strict=True))
+    assert len({picture.tobytes() for picture in wanted}) > 18, "pictures are varied"
+    assert all(picture.shape == (64, 64, 3) and picture.dtype == np.uint8 for picture in wanted)
+
+
+@pytest.mark.parametrize("name", randaugment.OPERATIONS)
+def test_an_operation_does_something_and_less_when_weaker(frame, name):
+    import torch
+
+    image = torch.from_numpy(frame[:128, :160].copy()).permute(2, 0, 1)
+
+    def change(amount: float) -> float:
+        out = randaugment.apply(image, name, amount)
+        assert out.shape == image.shape and out.dtype == torch.uint8
+        return float((out.float() - image.float()).abs().mean())
+
+    strong, weak = max(change(0.9), change(-0.9)), max(change(0.2), change(-0.2))
+    if name == "identity":
+        assert strong == 0
+    elif name in ("autocontrast", "equalise"):
+        assert strong == weak > 0, "they have no strength"
+    else:
+        assert strong > weak
+
+
+def test_augmented_views_of_both_kinds_are_told_apart_in_the_cache():
+    assert str(Augment()) == "Augment(smallest=0.35, mirror=True, turn=False, light=0.2)"
+    assert Augment() != Augment(kind="randaugment")

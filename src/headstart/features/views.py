@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+from headstart.features.randaugment import randaugment
 
 if TYPE_CHECKING:
     from headstart.types import Array
@@ -23,12 +25,14 @@ class Augment:
         mirror: flip left and right at random.
         turn: flip up and down and turn by quarter turns too, for pictures without an upside.
         light: the largest change of brightness and contrast, as a share.
+        kind: ``standard``, or ``randaugment`` in place of ``light``.
     """
 
     smallest: float = 0.35
     mirror: bool = True
     turn: bool = False
     light: float = 0.2
+    kind: str = field(default="standard", repr=False)
 
 
 def generator(seed: int, row: int, view: int) -> np.random.Generator:
@@ -66,6 +70,8 @@ def augmented(frame: Array, size: int, how: Augment, random: np.random.Generator
         view = view[:, ::-1]
     if how.turn:
         view = np.rot90(view, int(random.integers(4)))
+    if how.kind == "randaugment":
+        return randaugment(view, random)
     if how.light > 0:
         gain, offset = random.uniform(1 - how.light, 1 + how.light, 2)
         mean = float(view.mean())

@@ -4,7 +4,11 @@ A method is a frozen dataclass named ``Method`` in a file of its own. The class 
 when to try it and when it hurts; its fields are its parameters, declared with
 :func:`headstart.types.param`. Families ask for one thing each:
 
-* ``finetune``: either ``solve`` (a probe, in closed form or by a solver) or ``recipe`` (a training);
+* ``finetune``: ``solve`` (a probe, in closed form or by a solver) ``recipe`` (a training),
+  or ``combine`` (of networks that are trained already);
+* ``regularise``: either ``penalty`` (added to the loss) or ``mix`` (of inputs), see
+  :mod:`headstart.methods.regularise.base`;
+* ``keep``: ``choose`` (what is kept of the source and the trained weights);
 * ``control``: ``predict`` (without a network) or ``recipe``.
 """
 
@@ -81,11 +85,19 @@ class Base:
     relative_gain: ClassVar[float] = 0.0
     """Share of the remaining errors that the method may be expected to remove: a prior for the gate,
     rounded from the solar cells and CIFAR-10 in ``benchmarks/results``, not a promise."""
+    unasked: ClassVar[bool] = True
+    """Whether a run tries the method by itself; otherwise only ``--method`` brings it in."""
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)
             low, high = spec.metadata.get("low"), spec.metadata.get("high")
+            choices = spec.metadata.get("choices", ())
+            if choices and value not in choices:
+                raise UsageError(
+                    f"{self.name()}: {spec.name} = {value!r} is not a choice.",
+                    nearest(str(value), choices),
+                )
             if isinstance(value, bool | str) or value is None:
                 continue
             if (
@@ -94,8 +106,8 @@ class Base:
                 or math.isnan(value)
             ):
                 raise UsageError(
-                    f"{type(self).__module__.rsplit('.', 1)[-1]}: {spec.name} = {value!r} is out of "
-                    f"range. Allowed: {_range(low, high)}."
+                    f"{self.name()}: {spec.name} = {value!r} is out of range. "
+                    f"Allowed: {_range(low, high)}."
                 )
 
     @classmethod
@@ -105,13 +117,15 @@ class Base:
 
     @classmethod
     def parameters(cls) -> list[dict[str, Any]]:
-        """Each parameter's name, default, range and help."""
+        """Each parameter's name, default, range and help; ``shared`` with other methods or its own."""
         return [
             {
                 "name": spec.name,
                 "default": spec.default,
-                "range": _range(spec.metadata.get("low"), spec.metadata.get("high")),
+                "range": ", ".join(spec.metadata.get("choices", ()))
+                or _range(spec.metadata.get("low"), spec.metadata.get("high")),
                 "help": spec.metadata["help"],
+                "shared": spec.name not in inspect.get_annotations(cls),
             }
             for spec in dataclasses.fields(cls)
         ]
@@ -198,6 +212,7 @@ def catalogue() -> list[dict[str, Any]]:
                     "try_when": inspect.cleandoc(method.try_when),
                     "hurts_when": inspect.cleandoc(method.hurts_when),
                     "parameters": method.parameters(),
+                    "unasked": method.unasked,
                 }
             )
     return found

@@ -31,7 +31,7 @@ PLAIN = -1
 
 def augment_of(recipe: Recipe) -> Augment:
     """The augmentation that a recipe asks for."""
-    return Augment(recipe.smallest, True, recipe.turn, recipe.light)
+    return Augment(recipe.smallest, True, recipe.turn, recipe.light, recipe.augment)
 
 
 class PixelFeed:
@@ -111,7 +111,7 @@ class ActivationFeed:
             contract=pixels.contract.as_dict(),
             version=1,
         )
-        self._recipe = f"{how}|{seed}"
+        self._recipe = f"{how}|{seed}" + ("" if how.kind == "standard" else f"|{how.kind}")
         self.check = Check("cached", "", 1.0, 0.0)
         self.shape: tuple[int, ...] = tuple(self._space.note().get("shape", ()))
         self._compute(rows, network, half_from, reporter)

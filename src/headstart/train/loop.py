@@ -1,7 +1,9 @@
-"""The loop: AdamW, a warm-up and a cosine, one checkpoint an epoch, the same result for the same seed."""
+"""The loop: AdamW, a schedule, one checkpoint an epoch, the same result for the same seed."""
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import ctypes
 import functools
 import sys
@@ -13,8 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from headstart.train import checkpoint
+from headstart.train import checkpoint, lora
+from headstart.train.average import Average, copy_of, put
+from headstart.train.hold import Holds
+from headstart.train.objective import Objective, drawn, set_aside
 from headstart.train.optim import groups, schedule
+from headstart.train.parts import noisy, select, set_mode
 from headstart.train.recipe import Recipe
 from headstart.types import Step
 
@@ -48,6 +54,8 @@ def train(
     folder: Path | None = None,
     watch: Callable[[int], dict[str, Any]] | None = None,
     enough: Callable[[list[dict[str, Any]]], bool] | None = None,
+    regularisers: Sequence[Any] = (),
+    source_head: tuple[Array, Array] | None = None,
 ) -> list[dict[str, Any]]:
     """Train a network's tail in place.
 
@@ -60,96 +68,214 @@ def train(
         seed: of the order of the rows and of dropout.
         step: progress, in rows.
         folder: where checkpoints go; a training found there goes on.
-        watch: called after each epoch; what it returns joins the curve.
+        watch: called after each epoch with the weights that would be kept; what it returns joins
+            the curve.
         enough: called with the curve after each epoch; True ends the training early.
+        regularisers: what holds the model back, see :mod:`headstart.methods.regularise.base`.
+        source_head: weight and bias of the source's own head, for regularisers that ask for it.
 
     Returns:
-        the learning curve: for each epoch its loss, training accuracy, seconds and what ``watch`` said.
+        the learning curve: for each epoch its loss (the cross-entropy alone), training accuracy,
+        seconds and what ``watch`` said; where they apply ``penalty``, ``stopping_loss`` (on rows
+        set aside) and, in the last one, ``stopped``.
+
+    Raises:
+        UsageError: the recipe asks for what the network doesn't have.
     """
     import torch
-    from accelerate import Accelerator
 
     keep_memory()
     torch.manual_seed(seed)
-    cuda = torch.cuda.is_available()
-    accelerator = Accelerator(mixed_precision="bf16" if cuda else "no", cpu=not cuda)
     tail.to(memory_format=torch.channels_last)
-    for parameter in tail.parameters():
-        parameter.requires_grad_(True)
-    optimiser = torch.optim.AdamW(groups(tail, recipe), lr=recipe.rate)
-    rows = list(rows)
-    curve: list[dict[str, Any]] = []
-    first = 0
-    found = checkpoint.restore(folder, tail, optimiser) if folder else None
-    if found:
-        first, curve = found["epoch"], found["curve"]
-        step.advance(first * len(rows))
-    module, optimiser = accelerator.prepare(tail, optimiser)
-    per_epoch = max(1, len(rows) // recipe.batch) if len(rows) >= recipe.batch else 1
-    saved = time.perf_counter()
-    with ThreadPoolExecutor(1, "feed") as ahead:
-        for epoch in range(first, recipe.epochs):
-            begun = time.perf_counter()
-            torch.manual_seed(hash((seed, epoch)) % 2**31)
-            order = np.random.default_rng((seed, 7, epoch)).permutation(rows)
-            parts = [part.tolist() for part in np.array_split(order, per_epoch)]
-            ready = ahead.submit(feed.batch, parts[0], epoch)
-            set_mode(module, recipe)
-            total, right = 0.0, 0
-            for index, part in enumerate(parts):
-                inputs = ready.result().to(accelerator.device)
-                if index + 1 < len(parts):
-                    ready = ahead.submit(feed.batch, parts[index + 1], epoch)
-                factor = schedule(
-                    epoch * per_epoch + index, recipe.epochs * per_epoch, recipe.warmup
-                )
-                for group in optimiser.param_groups:
-                    group["lr"] = group["peak"] * factor
-                wanted = torch.from_numpy(targets[part]).to(accelerator.device)
-                output = module(inputs).float()
-                loss = torch.nn.functional.cross_entropy(
-                    output, wanted, label_smoothing=recipe.smoothing
-                )
-                optimiser.zero_grad(set_to_none=True)
-                accelerator.backward(loss)
-                accelerator.clip_grad_norm_(tail.parameters(), 5.0)
-                optimiser.step()
-                total += float(loss.detach()) * len(part)
-                right += int((output.argmax(dim=1) == wanted).sum())
-                step.advance(len(part))
-            curve.append(
-                {
-                    "epoch": epoch + 1,
-                    "loss": total / len(rows),
-                    "train": right / len(rows),
-                    "seconds": time.perf_counter() - begun,
-                    **(watch(epoch) if watch else {}),
-                }
-            )
-            if enough and enough(curve):
-                break
-            if (
-                folder
-                and time.perf_counter() - saved > CHECKPOINT_SECONDS
-                and epoch + 1 < recipe.epochs
-            ):
-                checkpoint.save(
-                    folder, tail, optimiser.optimizer, {"epoch": epoch + 1, "curve": curve}
-                )
-                saved = time.perf_counter()
+    if recipe.trains == "lora":
+        lora.attach(tail, recipe)
+    select(tail, recipe, recipe.epochs)  # the optimiser gets all that will ever train
+    with noisy(tail, recipe):
+        training = _Training(
+            tail, feed, targets, rows, recipe, seed, folder, regularisers, source_head
+        )
+        try:
+            curve = training.run(step, watch, enough)
+        finally:
+            training.holds.close()
+    if recipe.trains == "lora":
+        lora.merge(tail)
     tail.eval()
     return curve
 
 
-def set_mode(module: nn.Module, recipe: Recipe) -> None:
-    """Training mode; BatchNorm keeps its running statistics where the recipe says so."""
-    from torch import nn
+class _Training:
+    """One training under way: everything that a checkpoint has to bring back."""
 
-    module.train()
-    if recipe.freeze_norm:
-        for part in module.modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                part.eval()
+    def __init__(
+        self,
+        tail: nn.Sequential,
+        feed: Feed,
+        targets: Array,
+        rows: Sequence[int],
+        recipe: Recipe,
+        seed: int,
+        folder: Path | None,
+        regularisers: Sequence[Any],
+        source_head: tuple[Array, Array] | None,
+    ) -> None:
+        import torch
+        from accelerate import Accelerator
+
+        self.tail, self.feed, self.targets = tail, feed, targets
+        self.recipe, self.seed, self.folder = recipe, seed, folder
+        self.rows, self.aside = list(rows), list[int]()
+        if recipe.patience:
+            self.rows, self.aside = set_aside(rows, targets, seed)
+        self.holds = Holds(
+            tail,
+            regularisers,
+            recipe,
+            feed=feed,
+            targets=targets,
+            rows=self.rows,
+            source_head=source_head,
+        )
+        self.objective = Objective(recipe, targets, self.rows, self.holds, seed)
+        cuda = torch.cuda.is_available()
+        self.accelerator = Accelerator(mixed_precision="bf16" if cuda else "no", cpu=not cuda)
+        made = groups(tail, recipe)
+        self.whole: nn.Module = tail
+        if len(self.holds.extra):
+            own = {"lr": recipe.body_rate, "peak": recipe.body_rate, "weight_decay": 0.0}
+            made.append({"params": list(self.holds.extra.parameters()), **own})
+            self.whole = torch.nn.ModuleDict({"tail": tail, "extra": self.holds.extra})
+        optimiser = torch.optim.AdamW(made, lr=recipe.rate)
+        self.module, self.optimiser = self.accelerator.prepare(tail, optimiser)
+        self.holds.to(self.accelerator.device)
+        self.average = Average(tail, recipe.ema) if recipe.ema > 0 else None
+        self.best: dict[str, Any] = {}
+        self.curve: list[dict[str, Any]] = []
+
+    def run(
+        self,
+        step: Step,
+        watch: Callable[[int], dict[str, Any]] | None,
+        enough: Callable[[list[dict[str, Any]]], bool] | None,
+    ) -> list[dict[str, Any]]:
+        """Train to the end and leave the weights that are kept in the tail."""
+        first, saved = self._restore(), time.perf_counter()
+        step.advance(first * len(self.rows))
+        with ThreadPoolExecutor(1, "feed") as ahead:
+            for epoch in range(first, self.recipe.epochs):
+                begun = time.perf_counter()
+                entry = self._epoch(epoch, ahead, step)
+                with self.average.shown(self.tail) if self.average else contextlib.nullcontext():
+                    entry["seconds"] = time.perf_counter() - begun
+                    entry |= watch(epoch) if watch else {}
+                    self.curve.append(entry | self._judged())
+                if self._stalled() or (enough and enough(self.curve)):
+                    break
+                late = time.perf_counter() - saved > CHECKPOINT_SECONDS
+                if self.folder and late and epoch + 1 < self.recipe.epochs:
+                    self._save(self.folder, epoch + 1)
+                    saved = time.perf_counter()
+        if self.best:
+            put(self.tail, self.best)
+        elif self.average:
+            put(self.tail, self.average.state)
+        return self.curve
+
+    def _epoch(self, epoch: int, ahead: ThreadPoolExecutor, step: Step) -> dict[str, Any]:
+        """One pass over the rows."""
+        import torch
+
+        recipe, count = self.recipe, len(self.rows)
+        torch.manual_seed(hash((self.seed, epoch)) % 2**31)
+        order = drawn(
+            np.asarray(self.rows),
+            self.targets,
+            recipe.balance,
+            np.random.default_rng((self.seed, 7, epoch)),
+        )
+        batches = max(1, count // recipe.batch) if count >= recipe.batch else 1
+        parts = [part.tolist() for part in np.array_split(order, batches)]
+        updates = -(-batches // recipe.accumulate)
+        ready = ahead.submit(self.feed.batch, parts[0], epoch)
+        select(self.tail, recipe, epoch)
+        set_mode(self.module, recipe)
+        total, penalty, right = 0.0, 0.0, 0
+        for index, part in enumerate(parts):
+            inputs = ready.result().to(self.accelerator.device)
+            if index + 1 < batches:
+                ready = ahead.submit(self.feed.batch, parts[index + 1], epoch)
+            if index % recipe.accumulate == 0:
+                self.optimiser.zero_grad(set_to_none=True)
+            loss = self.objective(self.module, inputs, part, (epoch, index))
+            update = index // recipe.accumulate
+            together = min(recipe.accumulate, batches - update * recipe.accumulate)
+            self.accelerator.backward(loss.whole / together)
+            if (index + 1) % recipe.accumulate == 0 or index + 1 == batches:
+                self._update(epoch * updates + update, recipe.epochs * updates)
+            total += float(loss.entropy.detach()) * len(part)
+            penalty += float((loss.whole - loss.entropy).detach()) * len(part)
+            wanted = torch.from_numpy(self.targets[part]).to(loss.output.device)
+            right += int((loss.output.argmax(dim=1) == wanted).sum())
+            step.advance(len(part))
+        held = {"penalty": penalty / count} if self.holds.penalties else {}
+        return {"epoch": epoch + 1, "loss": total / count, "train": right / count, **held}
+
+    def _update(self, number: int, total: int) -> None:
+        """One step of the optimiser, at the schedule's rate."""
+        recipe = self.recipe
+        factor = schedule(number, total, recipe.warmup, recipe.schedule)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        if recipe.clip > 0:
+            self.accelerator.clip_grad_norm_(self.whole.parameters(), recipe.clip)
+        self.optimiser.step()
+        if self.average:
+            self.average.update(self.tail)
+
+    def _judged(self) -> dict[str, Any]:
+        """The loss on the rows set aside; the weights of the best epoch are kept."""
+        if not self.aside:
+            return {}
+        found = logits(self.tail, self.feed, self.aside).astype(np.float64)
+        found -= found.max(axis=1, keepdims=True)
+        own = found[np.arange(len(found)), self.targets[self.aside]]
+        loss = float((np.log(np.exp(found).sum(axis=1)) - own).mean())
+        if not self.best or loss < min(entry["stopping_loss"] for entry in self.curve):
+            self.best = copy_of(self.tail)
+        return {"stopping_loss": loss}
+
+    def _stalled(self) -> bool:
+        """Whether the loss on the rows set aside has not fallen for too many epochs."""
+        if not self.aside:
+            return False
+        losses = [entry["stopping_loss"] for entry in self.curve]
+        stalled = len(losses) - 1 - losses.index(min(losses)) >= self.recipe.patience
+        if stalled:
+            self.curve[-1]["stopped"] = f"no better for {self.recipe.patience} epochs"
+        return stalled
+
+    def _save(self, folder: Path, epoch: int) -> None:
+        facts: dict[str, Any] = {"epoch": epoch, "curve": self.curve}
+        beside = {"best": self.best}
+        if self.average:
+            beside["average"] = self.average.state
+            facts["averaged"] = self.average.steps
+        checkpoint.save(folder, self.whole, self.optimiser.optimizer, facts, beside)
+
+    def _restore(self) -> int:
+        """Bring back what a checkpoint holds; the first epoch to do."""
+        if self.folder is None:
+            return 0
+        beside: dict[str, dict[str, Any]] = {}
+        facts = checkpoint.restore(self.folder, self.whole, self.optimiser.optimizer, beside)
+        if facts is None:
+            return 0
+        self.best, self.curve = beside.get("best", {}), facts["curve"]
+        if self.average:
+            self.average.steps = facts["averaged"]
+            for name, value in self.average.state.items():
+                value.copy_(beside["average"][name])
+        return int(facts["epoch"])
 
 
 def logits(tail: nn.Module, feed: Feed, rows: Sequence[int], *, averaged: bool = False) -> Array:
@@ -179,24 +305,44 @@ def logits(tail: nn.Module, feed: Feed, rows: Sequence[int], *, averaged: bool =
     return np.concatenate(out)
 
 
-def seconds_per_row(tail: nn.Sequential, feed: Feed, rows: Sequence[int], recipe: Recipe) -> float:
-    """Time a few training steps on a copy of the tail."""
-    import copy
-
+def seconds_per_row(
+    tail: nn.Sequential,
+    feed: Feed,
+    rows: Sequence[int],
+    recipe: Recipe,
+    *,
+    targets: Array | None = None,
+    regularisers: Sequence[Any] = (),
+    source_head: tuple[Array, Array] | None = None,
+) -> float:
+    """Time a few training steps on a copy of the tail, with as much of it trained as ever will be."""
     import torch
 
     keep_memory()
     trial = copy.deepcopy(tail).to(memory_format=torch.channels_last)
+    if recipe.trains == "lora":
+        lora.attach(trial, recipe)
+    select(trial, recipe, recipe.epochs)
+    batch = list(rows[: recipe.batch])
+    known = np.zeros(max(rows, default=0) + 1, np.int64) if targets is None else targets
+    holds = Holds(
+        trial,
+        regularisers,
+        recipe,
+        feed=feed,
+        targets=known,
+        rows=batch,
+        source_head=source_head,
+    )
+    objective = Objective(recipe, known, batch, holds, 0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trial.to(device)
+    holds.to(device)
     set_mode(trial, recipe)
-    for parameter in trial.parameters():
-        parameter.requires_grad_(True)
-    batch = list(rows[: recipe.batch])
     best = float("inf")
     for _ in range(3):
         begun = time.perf_counter()
-        trial(feed.batch(batch, 0).to(device)).float().logsumexp(dim=1).sum().backward()
+        objective(trial, feed.batch(batch, 0).to(device), batch, (0, 0)).whole.backward()  # type: ignore[no-untyped-call]
         if device == "cuda":
             torch.cuda.synchronize()
         best = min(best, (time.perf_counter() - begun) / max(len(batch), 1))

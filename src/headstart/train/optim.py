@@ -12,18 +12,33 @@ if TYPE_CHECKING:
 
 __all__ = ["groups", "schedule", "stage_rates"]
 
+CYCLE_RISE, LOWEST = 0.3, 0.04
+"""One cycle's share of rising steps, and the factor that it begins at."""
 
-def schedule(step: int, total: int, warmup: float) -> float:
-    """Factor of the largest learning rate: a linear rise, then half a cosine down to zero.
+
+def schedule(step: int, total: int, warmup: float, kind: str = "cosine") -> float:
+    """Factor of the largest learning rate.
+
+    ``cosine``: a linear rise, then half a cosine down to zero. ``one_cycle``: half a cosine up from
+    1/25 over the first 30 %, then half a cosine down to nearly zero (Smith and Topin 2018, with
+    the cosine ends and the share that are usual now).
 
     Args:
         step: from 0 to total - 1.
         total: steps in all.
-        warmup: share of the steps that rise, 0 to 1.
+        warmup: share of the steps that rise, 0 to 1; ``one_cycle`` has its own.
+        kind: ``cosine`` or ``one_cycle``.
 
     >>> [round(schedule(step, 11, 0.1), 2) for step in (0, 1, 6, 10)]
     [0.5, 1.0, 0.41, 0.0]
+    >>> [round(schedule(step, 11, 0.1, "one_cycle"), 2) for step in (0, 3, 10)]
+    [0.04, 1.0, 0.0]
     """
+    if kind == "one_cycle":
+        top = max(1, round((total - 1) * CYCLE_RISE))
+        if step < top:
+            return LOWEST + (1 - LOWEST) * 0.5 * (1 - math.cos(math.pi * step / top))
+        return 0.5 * (1 + math.cos(math.pi * (step - top) / max(1, total - 1 - top)))
     rise = max(1, round(total * warmup))
     if step < rise:
         return (step + 1) / (rise + 1)
@@ -42,7 +57,10 @@ def stage_rates(stages: int, rate: float, decay: float) -> list[float]:
 
 
 def groups(tail: nn.Sequential, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameter groups for AdamW: one rate for each stage; biases and norms don't decay."""
+    """Parameter groups for AdamW: one rate for each stage; biases and norms don't decay.
+
+    A parameter that the recipe never trains is in no group.
+    """
     named = [
         (name, module)
         for name, module in tail.named_children()
@@ -53,8 +71,9 @@ def groups(tail: nn.Sequential, recipe: Recipe) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for name, module in named:
         rate = recipe.rate if name == "head" else rates[name]
-        weights = [p for p in module.parameters() if p.ndim > 1]
-        others = [p for p in module.parameters() if p.ndim <= 1]
+        own = [p for p in module.parameters() if recipe.trains == "all" or p.requires_grad]
+        weights = [p for p in own if p.ndim > 1]
+        others = [p for p in own if p.ndim <= 1]
         for parameters, decay in ((weights, recipe.weight_decay), (others, 0.0)):
             if parameters:
                 out.append({"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay})

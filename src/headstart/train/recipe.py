@@ -29,6 +29,25 @@ class Recipe:
         pretrained: start from the source model's weights, or from random ones.
         size: side of the input in px.
         warmup: share of the steps in which the rate rises.
+        trains: what is trained behind the freeze point besides the head: ``all``; ``bias``, the
+            biases and norms (Ben Zaken et al. 2022); ``lora``, low-rank updates (Hu et al. 2022).
+        rank, alpha, targets: of LoRA; see :mod:`headstart.train.lora`.
+        unfreeze_every: epochs after which one stage more is trained, from the head downwards
+            (Howard and Ruder 2018, section 3.2); 0 trains every stage from the start.
+        schedule: of the rate: ``cosine``, or ``one_cycle`` (Smith and Topin 2018).
+        clip: largest norm of the gradient; 0 clips nothing.
+        accumulate: batches whose gradients make one step.
+        ema: decay of a moving average of the weights, which is then the model; 0 keeps none.
+        patience: epochs without a lower loss on rows set aside after which the training stops and
+            goes back to its best epoch; 0 sets nothing aside and goes on to the end.
+        balance: of classes: ``none``, ``weights`` (of the loss) or ``sampling`` (of the rows).
+        dropout: share of the head's inputs dropped in training.
+        drop_path: share of the last residual block's branches dropped (Huang et al. 2016).
+        augment: ``standard`` views, or ``randaugment`` (Cubuk et al. 2020).
+        regularise: regularisers with their parameters, as
+            :func:`headstart.methods.regularise.base.settled` writes them.
+        keep: what is kept of the source's weights, written in the same way; empty keeps none.
+        rate_test: measure the loss over a range of rates before the training (Smith 2017).
     """
 
     point: str
@@ -48,6 +67,23 @@ class Recipe:
     pretrained: bool = True
     size: int = 224
     warmup: float = 0.1
+    trains: str = "all"
+    rank: int = 8
+    alpha: float = 16.0
+    targets: str = "both"
+    unfreeze_every: int = 0
+    schedule: str = "cosine"
+    clip: float = 5.0
+    accumulate: int = 1
+    ema: float = 0.0
+    patience: int = 0
+    balance: str = "none"
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    augment: str = "standard"
+    regularise: str = ""
+    keep: str = ""
+    rate_test: bool = False
 
     @property
     def averaged(self) -> bool:

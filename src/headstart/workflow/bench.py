@@ -13,6 +13,7 @@ from headstart.errors import UsageError
 from headstart.features.cache import Cache
 from headstart.methods.base import Recipe, Situation
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
+from headstart.methods.regularise.base import read
 from headstart.sources.base import Contract, ImageSource, Network
 from headstart.sources.norms import untold
 from headstart.tasks.classify import score
@@ -97,6 +98,20 @@ class Bench:
     def folded_norm(self) -> bool:
         """Whether the source model's BatchNorm layers were folded into its convolutions."""
         return self.source.weights is not None and untold(self.source.weights())
+
+    @cached_property
+    def source_head(self) -> tuple[Array, Array] | None:
+        """Weight and bias of the source model's own head; None where it has none."""
+        return self.source.own_head()
+
+    def holding(self, recipe: Recipe) -> dict[str, Any]:
+        """What the loop needs for a recipe's regularisers."""
+        regularisers = read(recipe.regularise)
+        asked = any("source_head" in one.needs for one in regularisers)
+        return {
+            "regularisers": regularisers,
+            "source_head": self.source_head if asked else None,
+        }
 
     def measure(self, held_out: Array, judged: Array) -> float:
         """The run's metric on judged rows."""

@@ -87,7 +87,8 @@ def fit(
         text: the column of texts; they can be ranked for (:func:`headstart.rank`), not yet fitted.
         source: the source model's name (EfficientNet-Lite0 by default), several with commas
             between them, ``auto`` or ``all-available``: of several, the best is chosen by ranking.
-        methods: try these alone (``linear_probe``, ``partial``, ``full``).
+        methods: try these alone (``headstart methods`` lists them); by default the probe, then
+            ``partial`` and ``full`` while they may pay.
         settings: method → parameter → value.
         metric: ``accuracy``, ``balanced_accuracy`` or ``macro_f1``.
         seed: of every random choice, from 0 to 2147483647.

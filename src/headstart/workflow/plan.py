@@ -14,6 +14,7 @@ from headstart.data.dataset import Columns
 from headstart.data.sealed import Ledger
 from headstart.errors import OutputError, RunError, UsageError, nearest
 from headstart.files import read_json, writable, write_json
+from headstart.methods.regularise.base import named, settled
 from headstart.sources.base import DEFAULT
 from headstart.tasks.classify import metric
 
@@ -75,21 +76,45 @@ class Plan:
 
     def __post_init__(self) -> None:
         metric(self.metric)
-        known = registry.names("methods.finetune")
-        for method in (*self.methods, *self.settings):
-            if method not in known and method not in registry.names("methods.control"):
-                raise UsageError(f"There is no method {method!r}.", nearest(method, known))
-        for method in self.methods:
-            if method not in known:
-                raise UsageError(
-                    f"{method} is a control: it always runs.", f"Methods: {', '.join(known)}."
-                )
+        self._check_methods()
         if not 0.05 <= self.test_share <= 0.9:
             raise UsageError(
                 f"The test share {self.test_share} is out of range.", "Allowed: 0.05 to 0.9."
             )
         if not 0 <= self.seed < 2**31:
             raise UsageError(f"The seed {self.seed} is out of range.", "Allowed: 0 to 2147483647.")
+
+    def _check_methods(self) -> None:
+        """Refuse names that are unknown or in the wrong place."""
+        known, controls = (registry.names(f"methods.{f}") for f in ("finetune", "control"))
+        added = {f: registry.names(f"methods.{f}") for f in ("regularise", "keep")}
+        beside = [name for names in added.values() for name in names]
+        for method in (*self.methods, *self.settings):
+            if method not in (*known, *controls, *beside):
+                raise UsageError(f"There is no method {method!r}.", nearest(method, known))
+        for method in self.methods:
+            if method in controls:
+                raise UsageError(
+                    f"{method} is a control: it always runs.", f"Methods: {', '.join(known)}."
+                )
+            if method in beside:
+                family = next(f for f, names in added.items() if method in names)
+                raise UsageError(
+                    f"{method} joins a method that trains; it is none itself.",
+                    f"Type: --method full --set full.{family}={method}",
+                )
+        used = set()
+        for values in self.settings.values():
+            for family in added:
+                settled(values.get(family, ""), self.settings, family)
+                used |= {name for name, _ in named(values.get(family, ""))}
+        for name in beside:
+            if name in self.settings and name not in used:
+                family = next(f for f, names in added.items() if name in names)
+                raise UsageError(
+                    f"--set {name}.… changes nothing: no method uses {name}.",
+                    f"Add: --set full.{family}={name}",
+                )
 
     @property
     def limit(self) -> float:

@@ -13,12 +13,14 @@ from headstart import registry
 from headstart.errors import RunError
 from headstart.methods.base import Recipe, configure
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
+from headstart.methods.regularise.base import settled
 from headstart.registry import names
 from headstart.selection.worth import SURE, better, prospect
 from headstart.train.loop import seconds_per_row
 from headstart.types import Reporter
 from headstart.workflow.bench import Bench
 from headstart.workflow.plan import Run
+from headstart.workflow.soup import soup
 from headstart.workflow.trials import Trial, forecast, solve, trained
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ class Search:
         best: Trial | None = None
         for name in ranked("finetune"):
             method = configure("finetune", name, plan.settings.get(name))
+            if not method.unasked and name not in plan.methods:
+                continue
             if plan.methods and name not in plan.methods:
                 self._skip(name, "not asked for (--method)")
                 continue
@@ -94,6 +98,12 @@ class Search:
                 trial: Trial | None = solve(self.bench, method)
                 assert trial is not None
                 self.reporter.say(f"linear probe: {_score(trial)} in {trial.seconds:.1f} s")
+            elif hasattr(method, "combine"):
+                trial = soup(self.bench, method, self.tried)
+                if trial is None:
+                    self._skip(name, "it needs two fine-tuned networks: name two more methods")
+                else:
+                    self.reporter.say(f"{name}: {_score(trial)}, of {trial.parameters['of']}")
             else:
                 trial = self._trained(name, method, best)
             if trial is None:
@@ -147,6 +157,8 @@ class Search:
         """The winner's work, in pictures trained at the control's size."""
         rows = len(self.bench.learn)
         effort = PROBE_EFFORT * rows
+        if winner.parts:
+            return sum(self._effort(trial, control) for trial in winner.parts)
         if winner.recipe is None:
             return effort
         recipe, passes = winner.recipe, self.bench.passes(winner.method)
@@ -159,6 +171,11 @@ class Search:
         """Run a trained method if it has a chance and fits the budget."""
         plan, bench = self.run.plan, self.bench
         recipe = method.recipe(bench.situation())
+        recipe = replace(
+            recipe,
+            regularise=settled(recipe.regularise, plan.settings),
+            keep=settled(recipe.keep, plan.settings, "keep"),
+        )
         if best is not None and name not in plan.methods:
             judged = min(best.judged, bench.judged_by(name))
             view = prospect(

@@ -19,7 +19,9 @@ from headstart.sources.base import Network
 from headstart.tasks.classify import score
 from headstart.train.feeds import PixelFeed
 from headstart.train.loop import logits, seconds_per_row, train
+from headstart.train.range_test import range_test
 from headstart.workflow.bench import Bench
+from headstart.workflow.keeper import Keeper
 
 if TYPE_CHECKING:
     from headstart.types import Array
@@ -41,10 +43,12 @@ class Trial:
         held_out: (learn rows, classes), NaN where a row was not judged.
         fitted: (learn rows, classes), of the final model on its own training rows; NaN elsewhere.
         curve: learning curve of the first fold.
-        path: penalties and losses of a probe.
+        path: penalties and losses of a probe
         head: weight and bias of a probe.
         state: file with the trained network's weights.
         note: a sentence for the report.
+        kept: shares of the trained weights that were tried, their losses, and the chosen one.
+        parts: the trials whose weights were averaged, where they were.
     """
 
     method: str
@@ -61,6 +65,8 @@ class Trial:
     head: tuple[Array, Array] | None = None
     state: Path | None = None
     note: str = ""
+    kept: dict[str, Any] = field(default_factory=dict)
+    parts: list[Trial] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """What goes into ``result.json``."""
@@ -74,6 +80,7 @@ class Trial:
             "curve": self.curve,
             "path": self.path,
             "note": self.note,
+            "kept": self.kept,
         }
 
 
@@ -116,36 +123,34 @@ def trained(
     before = (bench.run.remembered(f"trials/{name}/spent.json") or {}).get("seconds", 0.0)
     pixel = bench.pixels(recipe)
     feed: Any = pixel
-    held_out = np.full((len(bench.learn), bench.classes), np.nan)
-    fitted = held_out.copy()
+    keeper = Keeper(bench, recipe)
+    fitted = np.full((len(bench.learn), bench.classes), np.nan)
     curve: list[dict[str, Any]] = []
+    state: Path | None = None
     note = ""
     try:
         if recipe.point != "input":
             feed = bench.activations(pixel, recipe)
+        if recipe.rate_test:
+            _rate_test(bench, name, recipe, pixel, feed)
         for index in bench.folds_for(name):
             mask = bench.data.masks[index]
             network, fold_curve = _one(
                 bench, folder / f"fold{index}", recipe, mask, pixel, feed, standing, name
             )
             curve = curve or fold_curve
-            tail = bench.tail(network, recipe, pixel)
-            held_out[~mask] = softmax(
-                logits(tail, feed, bench.learn[~mask].tolist(), averaged=recipe.averaged)
-            )
-            if len(fold_curve) < recipe.epochs:
+            keeper.judge(network, mask, bench.tail(network, recipe, pixel), feed)
+            if len(fold_curve) < recipe.epochs and "stopped" not in fold_curve[-1]:
                 note = f"given up after {len(fold_curve)} of {recipe.epochs} epochs: far behind"
                 break
             if bench.keeps_fold(name):
-                fitted[mask] = softmax(
-                    logits(tail, feed, bench.learn[mask].tolist(), averaged=recipe.averaged)
-                )
-                state = _keep(folder, network)
                 break
-        judged = ~np.isnan(held_out[:, 0])
-        if not note and not bench.keeps_fold(name):
-            mask = bench.fit_rows
-            network, _ = _one(bench, folder / "final", recipe, mask, pixel, feed, -1.0, name)
+        held_out, kept = keeper.chosen()
+        if not note:
+            if not bench.keeps_fold(name):
+                mask = bench.fit_rows
+                network, _ = _one(bench, folder / "final", recipe, mask, pixel, feed, -1.0, name)
+            keeper.settle(network, mask)
             tail = bench.tail(network, recipe, pixel)
             fitted[mask] = softmax(
                 logits(tail, feed, bench.learn[mask].tolist(), averaged=recipe.averaged)
@@ -156,6 +161,7 @@ def trained(
         pixel.close()
         seconds = time.perf_counter() - begun + before
         bench.run.remember(f"trials/{name}/spent.json", {"seconds": seconds})
+    judged = ~np.isnan(held_out[:, 0])
     return Trial(
         name,
         "finetune",
@@ -167,9 +173,27 @@ def trained(
         fitted,
         recipe,
         curve,
-        state=None if note else state,
+        kept=kept,
+        state=state,
         note=note,
     )
+
+
+def _rate_test(bench: Bench, name: str, recipe: Recipe, pixel: PixelFeed, feed: Any) -> None:
+    """Measure the loss over a range of rates before the first fold, and write it down."""
+    file = f"trials/{name}/range_test.json"
+    if bench.run.remembered(file) is not None:
+        return
+    mask = bench.data.masks[bench.folds_for(name)[0]]
+    tail = bench.tail(bench.network(recipe, mask), recipe, pixel)
+    rows = bench.learn[mask].tolist()
+    found = range_test(tail, feed, bench.all_targets, rows, recipe, seed=bench.seed)
+    bench.run.remember(file, found.as_dict())
+    if found.suggestion is not None:
+        bench.reporter.say(
+            f"{name}: the loss falls fastest at a rate of {found.suggestion:.2g} "
+            f"(the head's; it trains at {recipe.rate:.2g})"
+        )
 
 
 def scratch(
@@ -212,7 +236,12 @@ def forecast(bench: Bench, name: str, recipe: Recipe) -> tuple[float, float]:
             fixed += len(bench.learn) * (recipe.views + 1) / max(rate, 1.0)
             feed = _Blank(network, recipe, pixel)
         each = seconds_per_row(
-            bench.tail(network, recipe, pixel), feed, bench.learn.tolist(), recipe
+            bench.tail(network, recipe, pixel),
+            feed,
+            bench.learn.tolist(),
+            recipe,
+            targets=bench.all_targets,
+            **bench.holding(recipe),
         )
     finally:
         pixel.close()
@@ -274,6 +303,7 @@ def _one(
             folder=folder,
             watch=watch,
             enough=enough,
+            **bench.holding(recipe),
         )
     _save(done, network, {"curve": json.dumps(curve)})
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)

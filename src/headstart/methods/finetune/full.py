@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from headstart.methods.base import Base, Recipe, Situation, epochs_for, input_size, param
+from headstart.methods.base import Recipe, Situation, epochs_for, input_size, param
+from headstart.methods.finetune.base import Trained
 
 __all__ = ["Method"]
 
@@ -14,10 +15,9 @@ FEW_ROWS = 20_000
 
 
 @dataclass(frozen=True)
-class Method(Base):
+class Method(Trained):
     """Full fine-tuning with discriminative learning rates, warm-started from the probe."""
 
-    family: ClassVar[str] = "finetune"
     summary: ClassVar[str] = "Fine-tune the whole network from the probe's head (LP-FT)."
     try_when: ClassVar[str] = (
         "The target looks unlike the source domain, there are hundreds of rows or more, and there "
@@ -58,4 +58,5 @@ class Method(Base):
             **situation.views(self.smallest),
             freeze_norm=situation.rows < FEW_ROWS or situation.folded_norm,
             size=self.size or input_size(situation.native, situation.size),
+            **self.shared(),
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from headstart.methods.base import Base, Recipe, Situation, epochs_for, param
+from headstart.methods.base import Recipe, Situation, epochs_for, param
+from headstart.methods.finetune.base import Trained
 
 __all__ = ["Method"]
 
@@ -13,10 +14,9 @@ RANK = 2
 
 
 @dataclass(frozen=True)
-class Method(Base):
+class Method(Trained):
     """Partial fine-tuning behind a freeze point, with every augmented view extracted once."""
 
-    family: ClassVar[str] = "finetune"
     summary: ClassVar[str] = "Train the last blocks from cached activations of augmented views."
     try_when: ClassVar[str] = (
         "A few hundred rows or more, and the probe leaves errors that the source model's last "
@@ -57,4 +57,5 @@ class Method(Base):
             views=self.views,
             **situation.views(self.smallest),
             size=situation.size,
+            **self.shared(),
         )

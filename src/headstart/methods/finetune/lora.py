@@ -1,0 +1,78 @@
+"""Trains low-rank updates of the layers' weights, and adds them to the weights at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from headstart.methods.base import Recipe, Situation, epochs_for, input_size, param
+from headstart.methods.finetune.base import Trained
+
+__all__ = ["Method"]
+
+RANK = 5
+VIEWS = 6
+"""Cached views of each row, where a freeze point is given."""
+
+
+@dataclass(frozen=True)
+class Method(Trained):
+    """LoRA (Hu et al. 2022) on linear and convolution layers; the bundle is one plain network."""
+
+    summary: ClassVar[str] = (
+        "Train low-rank updates of the weights and the head, merged at the end."
+    )
+    try_when: ClassVar[str] = (
+        "A large source model, above all a transformer, and rows or memory too few for `full`."
+    )
+    hurts_when: ClassVar[str] = (
+        "Small convolution networks, whose kernels are hardly larger than their updates: `full` "
+        "costs the same and can do more."
+    )
+    relative_gain: ClassVar[float] = 0.15
+    unasked: ClassVar[bool] = False
+
+    rank: int = param(8, "rank of the updates", low=1, high=512)
+    alpha: float = param(16.0, "the updates are multiplied by alpha / rank", low=0, high=4096)
+    targets: str = param(
+        "both",
+        "layers that get an update; grouped convolutions never do",
+        choices=("linear", "convolution", "both"),
+    )
+    point: str = param("", "freeze point; empty gives updates to the whole network")
+    epochs: int = param(
+        0, "passes over the rows; 0 sets them from the number of rows", low=0, high=500
+    )
+    batch: int = param(32, "rows in one step", low=1, high=1024)
+    rate: float = param(4e-4, "largest learning rate of the head", low=0, high=1)
+    body_rate: float = param(2e-4, "largest learning rate of the last stage", low=0, high=1)
+    decay: float = param(1.0, "factor of the rate from one stage to the one before", low=0, high=1)
+    weight_decay: float = param(0.02, "AdamW's weight decay", low=0, high=1)
+    smoothing: float = param(0.1, "label smoothing", low=0, high=0.9)
+    smallest: float = param(
+        0.5, "smallest share of the picture that a view keeps", low=0.05, high=1
+    )
+    size: int = param(0, "side of the input in px; 0 fits it to the pictures", low=0, high=1024)
+
+    def recipe(self, situation: Situation) -> Recipe:
+        """Turn the parameters into a recipe for this situation."""
+        whole = self.point in ("", "input")
+        return Recipe(
+            point=self.point or "input",
+            epochs=self.epochs or epochs_for(situation.rows, 900, self.batch, 6, 25),
+            batch=self.batch,
+            rate=self.rate,
+            body_rate=self.body_rate,
+            decay=self.decay,
+            weight_decay=self.weight_decay,
+            smoothing=self.smoothing,
+            views=0 if whole else VIEWS,
+            **situation.views(self.smallest),
+            size=self.size
+            or (input_size(situation.native, situation.size) if whole else situation.size),
+            trains="lora",
+            rank=self.rank,
+            alpha=self.alpha,
+            targets=self.targets,
+            **self.shared(),
+        )

@@ -1,0 +1,1 @@
+"""What is kept of the source model once it was fine-tuned."""

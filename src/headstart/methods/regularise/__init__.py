@@ -1,0 +1,1 @@
+"""What holds a training back from overfitting: penalties that keep the source near, and mixing."""
