@@ -8,6 +8,7 @@ FOLDER holds JSON lines {text, label}: ``trec_train.jsonl.gz`` and ``trec_test.j
 label. Then every candidate is transferred as ``fit`` would: a cross-validated probe on frozen features,
 or fine-tuning of the whole network with a fresh head, trained once on four fifths of the learn rows at
 the usual learning rate, where it surely beats the probe on the last fifth; and judged on the test rows.
+Candidates of more than --dearest multiply-adds for a token have the probe alone.
 That gives the regret of the choice, the weighted Kendall τ
 (Vigna 2015), the ranking's cost as a share of the transfers', and how often a candidate with a given
 probability of being best was the best. Each result is saved at once, and a second call goes on.
@@ -222,12 +223,13 @@ def _compacted(network: Any, tokens: list[list[int]]) -> list[list[int]]:
     return [[number[token] for token in row] for row in tokens]
 
 
-def transfer(task: Task, source: Any, epochs: int) -> dict[str, Any]:
+def transfer(task: Task, source: Any, epochs: int, dearest: float) -> dict[str, Any]:
     """How one source model is transferred, and all ways tried."""
     from headstart.selection.worth import SURE, better
 
     tried = {"probe": probe(task, source, fresh())}
-    for rate in RATES["network" if source.macs > source.width else "vectors"]:
+    rates = RATES["network" if source.macs > source.width else "vectors"]
+    for rate in rates if source.macs <= dearest else ():
         tried[f"tuned at {rate:g}"] = tuned(task, source, rate, epochs)
     best = "probe"
     for way in tried:
@@ -269,11 +271,16 @@ def main() -> None:
     parser.add_argument("--test-rows", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--dearest", type=float, default=float("inf"), help="multiply-adds of a token, for tuning"
+    )
     parser.add_argument("--name", default="text-ranking")
     given = parser.parse_args()
     names = [name for name in given.sources.split(",") if name] or available("text")
     settings = {
-        key: value for key, value in vars(given).items() if key not in ("folder", "only", "name")
+        key: value
+        for key, value in vars(given).items()
+        if key not in ("folder", "only", "name", "dearest")
     }
     settings["sources"] = [find(name).title for name in names]
     path = RESULTS / f"{given.name}.json"
@@ -292,7 +299,7 @@ def main() -> None:
         for source in map(find, names):
             if source.name not in own["truth"]:
                 print(f"{name}: {source.title}", file=sys.stderr, flush=True)
-                own["truth"][source.name] = transfer(task, source, given.epochs)
+                own["truth"][source.name] = transfer(task, source, given.epochs, given.dearest)
                 own["verdict"] = concluded(own["ranking"], own["truth"])
                 save(given.name, values)
 
