@@ -111,3 +111,25 @@ def test_regularised_and_kept_by_one_command(quick_fit, photos):
 def test_methods_that_wait_to_be_named_are_not_even_mentioned(finished):
     mentioned = {entry["method"] for entry in finished.summary["skipped"]}
     assert not mentioned & {*NAMED, "soup"}
+
+
+def test_time_that_is_left_goes_into_other_settings(quick_fit, parts, monkeypatch):
+    from headstart.workflow import tune
+
+    monkeypatch.setattr(tune, "DRAWN", 3)
+    tiny = {"epochs": "3", "views": "1"}
+    run = quick_fit(
+        parts,
+        image="where",
+        label="what",
+        split="part",
+        methods=["linear_probe", "partial"],
+        settings={**QUICK, "partial": tiny},
+        budget="10m",
+    )
+    tried = evidence(run)
+    others = [name for name in tried if name.startswith("partial~")]
+    assert len(others) == 1 and (run.folder / "trials" / others[0] / "model.safetensors").exists()
+    known = json.loads((run.folder / "trials" / "tune.json").read_text())["partial"]
+    assert len(known["looks"]) == 3 and tried[others[0]]["parameters"] in known["settings"]
+    assert not list((run.folder / "trials").glob("*/look"))
