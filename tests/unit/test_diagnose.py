@@ -281,7 +281,6 @@ def test_resamples_of_groups_are_those_of_rows(metric):
 
 
 def test_a_network_that_learned_noise_by_heart_is_caught():
-    random = np.random.default_rng(0)
     inputs, targets = blobs(0, 120, gap=0.15)
     network = Small()
     train(network, inputs, targets, rate=0.02, epochs=80)
@@ -294,7 +293,6 @@ def test_a_network_that_learned_noise_by_heart_is_caught():
     )
     assert made("overfitting", facts).level == "warning"
     assert "More labelled rows" in made("overfitting", facts).advice
-    assert random is not None
 
 
 def test_a_validation_score_that_flatters_is_told():
@@ -332,7 +330,7 @@ def test_a_network_behind_the_probe_is_caught():
     inputs, targets = blobs(0)
     torch.manual_seed(0)
     network = Small()
-    train(network, inputs, targets, rate=1e-4, epochs=2)
+    train(network, inputs, targets, rate=1e-3, epochs=2)
     held = by_folds(inputs, targets, 3)
     facts = Facts(classes=3, targets=targets, fitted=shares(network, inputs), probe=held)
     found = made("underfitting", facts)
@@ -550,25 +548,21 @@ def test_a_lower_rate_moves_a_real_network_less():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_network_that_forgot_is_told_and_one_that_did_not_is_not(seed):
-    inputs, targets = blobs(seed)
+    inputs, six = blobs(1000 + seed, 480, 6)
     network = source(seed)
     torch.manual_seed(seed)
-    old_head = nn.Linear(24, 6)
-    for parameter in (*network.stem.parameters(), *network.top.parameters()):
-        parameter.requires_grad_(False)
-    network.head = old_head
-    train(network, *blobs(1000 + seed, 480, 6), seed=seed, freeze_norm=True)
-    head = tuple(part.detach().numpy().copy() for part in (old_head.weight, old_head.bias))
+    own = nn.Linear(24, 6)
+    network.head = own
+    train(network, inputs, six, seed=seed, freeze_norm=True)
+    head = tuple(part.detach().numpy().copy() for part in (own.weight, own.bias))
     old = features(network, inputs)
-    for parameter in network.parameters():
-        parameter.requires_grad_(True)
-    network.head = nn.Linear(24, 3)
     levels = []
-    for rate in (1e-5, 0.2):
-        train(network, inputs, targets, rate=rate, seed=seed, epochs=20)
+    for rate in (1e-5, 1.0):
+        network.head = nn.Linear(24, 2)
+        train(network, inputs, six // 3, rate=rate, seed=seed, epochs=20)
         facts = Facts(
-            classes=3,
-            targets=targets,
+            classes=2,
+            targets=six // 3,
             source_features=old,
             features=features(network, inputs),
             head=head,
@@ -582,7 +576,7 @@ def test_a_network_that_forgot_is_told_and_one_that_did_not_is_not(seed):
 # ---- label noise ---------------------------------------------------------------------------
 
 
-def flipped(seed: int, rate: float, rows: int = 400, gap: float = 1.2):
+def flipped(seed: int, rate: float, rows: int = 400, gap: float = 2.0):
     """Blobs of which a share of the labels is wrong: inputs, given labels, and which are wrong."""
     inputs, targets = blobs(seed, rows, gap=gap)
     random = np.random.default_rng(seed + 500)
@@ -599,10 +593,9 @@ def test_a_tenth_of_flipped_labels_is_found(seed):
     found = made("label_noise", facts)
     assert found.level == "warning"
     suspects = label_noise.find(given, facts.held_out)
-    first = suspects.rows[:40]
-    assert wrong[first].mean() >= 0.8, "chance would be 0.1"
-    assert wrong[suspects.rows].sum() >= 0.8 * wrong.sum()
-    assert suspects.noise.low <= 0.1 <= suspects.noise.high + 0.03
+    assert wrong[suspects.rows[:24]].mean() >= 0.9, "chance would be 0.1"
+    assert wrong[suspects.rows].sum() >= 0.6 * wrong.sum(), "chance would be 0.1"
+    assert suspects.noise.low <= 0.1 <= suspects.noise.high
     rows = [row for row, *_ in found.details["suspects"]]
     assert len(rows) == 24 and rows == suspects.rows[:24].tolist()
 
@@ -614,13 +607,17 @@ def test_right_labels_raise_no_alarm(seed):
     assert made("label_noise", Facts(classes=3, targets=given, held_out=held)).level == "ok"
 
 
-def test_hard_classes_are_told_from_wrong_labels_by_how_sure_the_model_is():
-    ratios = []
-    for rate, gap in ((0.1, 1.2), (0.0, 0.35)):
-        inputs, given, _ = flipped(0, rate, gap=gap)
-        ratios.append(label_noise.find(given, by_folds(inputs, given, 3)).sureness)
-    assert ratios[0] > 0.7
-    assert ratios[1] < 0.6
+@pytest.mark.parametrize("seed", SEEDS)
+def test_classes_that_overlap_are_not_called_wrong_labels(seed):
+    """A quarter of the held-out answers is wrong here, because the classes lie in one another."""
+    inputs, given, _ = flipped(seed, 0.0, gap=0.6)
+    held = by_folds(inputs, given, 3, seed)
+    assert (held.argmax(axis=1) != given).mean() > 0.2
+    found = label_noise.find(given, held)
+    _, wrong, _ = flipped(seed, 0.1)
+    sure = label_noise.find(wrong, by_folds(flipped(seed, 0.1)[0], wrong, 3, seed)).sureness
+    assert found.sureness < 0.6 < sure
+    assert made("label_noise", Facts(classes=3, targets=given, held_out=held)).level != "warning"
 
 
 def test_the_equations_by_hand():
@@ -654,5 +651,5 @@ def test_it_counts_as_cleanlab_does(seed):
     theirs = count.compute_confident_joint(given, held, calibrate=False)
     assert label_noise.confident_joint(given, held)[0].tolist() == theirs.tolist()
     joint = count.estimate_joint(given, held, confident_joint=theirs)
-    mass = 1 - float(np.trace(joint))
-    assert label_noise.find(given, held).noise.value == pytest.approx(mass, abs=1e-9)
+    mass = 1 - float(np.trace(joint))  # of counts that cleanlab rounds to whole rows
+    assert label_noise.find(given, held).noise.value == pytest.approx(mass, abs=9 / len(given))
