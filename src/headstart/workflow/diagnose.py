@@ -74,7 +74,7 @@ class Diagnosed:
             "validation": known.get("validation", {}).get("value"),
             "test": known["test"]["value"],
             "gap": [gap["value"], gap["low"], gap["high"]],
-            "says": item["sentence"],
+            "says": item["details"]["brief"],
         }
 
     def as_dict(self) -> dict[str, Any]:

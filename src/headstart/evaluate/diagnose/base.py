@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart import registry
+from headstart.evaluate.paired import wilson
 from headstart.tasks.classify import metric, tallies
 from headstart.types import Interval
 
@@ -36,6 +37,7 @@ __all__ = [
     "examine",
     "jackknife",
     "resampled",
+    "scored",
     "share",
 ]
 
@@ -221,6 +223,19 @@ def share(value: float, drawn: Array) -> Interval:
     """A value with the percentile interval of its resamples (Efron and Tibshirani 1993, ch. 13)."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Interval(value, float(low), float(high))
+
+
+def scored(name: str, targets: Array, answers: Array, value: float, drawn: Array) -> Interval:
+    """A score with its 95 % interval: Wilson's for accuracy, which holds at 1 too, else the bootstrap's.
+
+    Args:
+        name: the metric.
+        targets, answers: (n,) class indices.
+        value, drawn: as :func:`resampled` gives them.
+    """
+    if name != "accuracy":
+        return share(value, drawn)
+    return Interval(value, *wilson(float((targets == answers).sum()), len(targets)))
 
 
 def jackknife(value: float, kept: Array, part: float) -> tuple[float, float]:

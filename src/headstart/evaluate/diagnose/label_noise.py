@@ -202,7 +202,8 @@ def _judge(found: Suspects, count: int, rows: int) -> tuple[str, str]:
     noise = found.noise
     if count == 0:
         return OK, "No label is confidently contradicted."
-    says = f"{count} of {rows} labels are confidently contradicted: about {noise.percent()} may be wrong"
+    verb = "is" if count == 1 else "are"
+    says = f"{count} of {rows} labels {verb} confidently contradicted: about {noise.percent()} may be wrong"
     if noise.low <= SOME:
         return OK, f"{says}, no more than careful labelling leaves."
     if found.sureness < RATHER:

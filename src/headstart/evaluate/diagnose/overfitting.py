@@ -15,6 +15,7 @@ from headstart.evaluate.diagnose.base import (
     Figure,
     answered,
     resampled,
+    scored,
     share,
 )
 from headstart.types import Interval
@@ -56,7 +57,10 @@ def diagnose(facts: Facts) -> Diagnosis:
         for place, (name, (targets, answers)) in enumerate(parts.items())
         if len(targets)
     }
-    scores = {name: share(value, drawn) for name, (value, drawn) in found.items()}
+    scores = {
+        name: scored(facts.metric, *parts[name], value, drawn)
+        for name, (value, drawn) in found.items()
+    }
     gaps = {
         f"{one} over {other}": share(
             found[one][0] - found[other][0], found[one][1] - found[other][1]
@@ -103,21 +107,21 @@ def _say(scores: dict[str, Interval], gaps: dict[str, Interval]) -> Diagnosis:
     )
     level, advice = OK, ""
     if gap is None:
-        says = "There are no unseen rows to compare the training score with."
+        brief = says = "There are no unseen rows to compare the training score with."
     elif gap.low > WIDE:
         level = WARNING if gap.low > VERY_WIDE else NOTICE
-        says = (
-            f"The model knows its training rows far better than new ones: {gap.points()} over the "
-            f"{against} rows."
-        )
+        brief = "The model knows its training rows far better than new ones."
+        says = f"{brief[:-1]}: {gap.points()} over the {against} rows."
         advice = (
             "More labelled rows would help most. Until then train less of the network (freeze more, "
             "fewer epochs) or hold it back (weight decay, label smoothing, augmentation)."
         )
     elif gap.low > 0:
-        says = f"The model does somewhat better on its training rows, as most models do ({gap.points()})."
+        brief = "The model does somewhat better on its training rows, as most models do."
+        says = f"{brief[:-1]} ({gap.points()})."
     else:
-        says = f"No sign of overfitting: training and {against} scores agree ({gap.points()})."
+        brief = f"No sign of overfitting: training and {against} scores agree."
+        says = f"{brief[:-1]} ({gap.points()})."
     if flattered is not None and flattered.low > FLATTERED:
         level = level if level == WARNING else NOTICE
         says += f" The validation score flatters: it lies {flattered.points()} over the test's."
@@ -125,4 +129,4 @@ def _say(scores: dict[str, Interval], gaps: dict[str, Interval]) -> Diagnosis:
             "The test rows differ from the training rows (another place, time or camera), or copies "
             "were on both sides of the validation. Name groups with `--group`, and believe the test."
         )
-    return Diagnosis("overfitting", TITLE, level, says, figures, advice)
+    return Diagnosis("overfitting", TITLE, level, says, figures, advice, {"brief": brief})

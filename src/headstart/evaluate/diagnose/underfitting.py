@@ -13,6 +13,7 @@ from headstart.evaluate.diagnose.base import (
     Facts,
     Figure,
     resampled,
+    scored,
     share,
 )
 from headstart.types import Interval
@@ -84,8 +85,8 @@ def _against(
         facts.metric, targets, [ours, theirs], facts.classes, facts.seed * 101 + 11
     )
     return (
-        share(values[0], drawn[0]),
-        share(values[1], drawn[1]),
+        scored(facts.metric, targets, ours, values[0], drawn[0]),
+        scored(facts.metric, targets, theirs, values[1], drawn[1]),
         share(values[0] - values[1], drawn[0] - drawn[1]),
     )
 
