@@ -51,8 +51,9 @@ SOME, MANY = 0.02, 0.05
 annotators leave (Northcutt, Athalye and Mueller 2021 found 3.4 % on average over ten test sets)."""
 SURE, RATHER = 0.6, 0.4
 """Sureness from which wrong labels, or perhaps wrong labels, explain the contradictions. A probe on
-hymenoptera, imagenette, CIFAR-10 and the solar cells gave 0.07 to 0.52 as they are, and 0.60 to 0.78 with
-a tenth of the labels flipped. Where the model hardly beats guessing, the two can't be told apart."""
+hymenoptera, imagenette, CIFAR-10 and the solar cells gives 0.1 to 0.5 as they are and 0.56 to 0.75 with a
+tenth of the labels flipped (benchmarks/label_noise.py). Where the model hardly beats guessing, the two
+can't be told apart."""
 SHOWN = 24
 
 
