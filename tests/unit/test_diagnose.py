@@ -531,6 +531,12 @@ def test_how_far_stages_moved():
     assert made("moved", facts).level == "warning"
 
 
+def test_half_precision_is_read():
+    old = {"a.weight": torch.ones(4, dtype=torch.bfloat16)}
+    new = {"a.weight": torch.full((4,), 1.5, dtype=torch.bfloat16)}
+    assert moved.changes(old, new, {"stem": ["a.weight"]}) == {"stem": 0.5}
+
+
 def test_a_lower_rate_moves_a_real_network_less():
     inputs, targets = blobs(0)
     found = {}

@@ -34,6 +34,7 @@ __all__ = [
     "Figure",
     "Tensors",
     "answered",
+    "array",
     "examine",
     "jackknife",
     "resampled",
@@ -47,7 +48,7 @@ FOLDER = "evaluate.diagnose"
 OK, NOTICE, WARNING = LEVELS = ("ok", "notice", "warning")
 RESAMPLES = 2000
 Tensors = dict[str, Any]
-"""A state dict: name → numpy array or torch tensor on the processor."""
+"""A state dict: name → numpy array or torch tensor."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,12 @@ def examine(
             failed[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             log.warning("the diagnosis %s failed: %s", name, failed[name])
     return made, failed
+
+
+def array(tensor: Any) -> Array:
+    """A tensor (of any precision, on any device) or an array as float32 numpy."""
+    plain = tensor.detach().float().cpu().numpy() if hasattr(tensor, "detach") else tensor
+    return np.asarray(plain, dtype=np.float32)
 
 
 def answered(targets: Array, probabilities: Array) -> tuple[Array, Array]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +14,8 @@ from headstart.evaluate.diagnose.base import (
     Facts,
     Figure,
     Tensors,
+    array,
 )
-
-if TYPE_CHECKING:
-    from headstart.types import Array
 
 __all__ = ["NEEDS", "RANK", "TITLE", "changes", "diagnose"]
 
@@ -47,9 +44,9 @@ def changes(before: Tensors, after: Tensors, stages: dict[str, list[str]]) -> di
         for name in names:
             if name.endswith(STATISTICS) or name not in before or name not in after:
                 continue
-            old, new = _array(before[name]), _array(after[name])
-            moved += float(((new - old) ** 2).sum())
-            length += float((old**2).sum())
+            old, new = array(before[name]), array(after[name])
+            moved += float(((new - old) ** 2).sum(dtype=np.float64))
+            length += float((old**2).sum(dtype=np.float64))
         if length > 0:
             out[stage] = math.sqrt(moved / length)
     return out
@@ -89,7 +86,3 @@ def _judge(found: dict[str, float]) -> tuple[str, str, str]:
 
 
 LOWER = "Take a lower `body_rate`, fewer epochs, or freeze more of the network."
-
-
-def _array(tensor: Any) -> Array:
-    return np.asarray(tensor, dtype=np.float64)

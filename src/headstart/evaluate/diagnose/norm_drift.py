@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +14,8 @@ from headstart.evaluate.diagnose.base import (
     Facts,
     Figure,
     Tensors,
+    array,
 )
-
-if TYPE_CHECKING:
-    from headstart.types import Array
 
 __all__ = ["NEEDS", "RANK", "TITLE", "Drift", "diagnose", "drifts"]
 
@@ -64,16 +61,14 @@ def drifts(before: Tensors, after: Tensors) -> list[Drift]:
             continue
         name = key.removesuffix(".running_mean")
         spread0, spread1 = (
-            np.sqrt(np.maximum(_array(state[f"{name}.running_var"]), 0.0))
+            np.sqrt(np.maximum(array(state[f"{name}.running_var"]), 0.0))
             for state in (before, after)
         )
         least = max(FLOOR * float(np.median(spread0)), 1e-8)
-        moved = np.abs(_array(after[key]) - _array(before[key])) / np.maximum(spread0, least)
+        moved = np.abs(array(after[key]) - array(before[key])) / np.maximum(spread0, least)
         ratio = np.log(np.maximum(spread1, least) / np.maximum(spread0, least))
         own = [f"{name}.{part}" for part in ("weight", "bias") if f"{name}.{part}" in before]
-        trained = any(
-            bool(np.any(_array(after[k]) != _array(before[k]))) for k in own if k in after
-        )
+        trained = any(bool(np.any(array(after[k]) != array(before[k]))) for k in own if k in after)
         found.append(Drift(name, float(moved.mean()), float(np.abs(ratio).mean()), trained))
     return found
 
@@ -127,7 +122,3 @@ def _judge(worst: Drift, scale: float, loose: list[Drift], layers: int) -> tuple
         "Freeze BatchNorm's statistics (`freeze_norm`), or train with larger batches; predictions for "
         "one picture then no longer depend on its batch.",
     )
-
-
-def _array(tensor: Any) -> Array:
-    return np.asarray(tensor, dtype=np.float64)
