@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from headstart import registry
+from headstart.cli._summary import _diagnosis
 from headstart.evaluate.diagnose import base, collapse, label_noise, moved, norm_drift
 from headstart.evaluate.diagnose.base import Diagnosis, Facts, examine
 
@@ -201,6 +202,20 @@ def test_a_diagnosis_that_fails_is_named_and_costs_no_other(caplog):
 def test_numbers_that_are_none_can_be_written():
     found = Diagnosis("x", "X", "ok", "y.", (base.Figure("z", math.nan),), "", {"a": [math.inf]})
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["details"] == {"a": [None]}
+
+
+def test_the_terminal_tells_a_few_of_those_that_are_not_ok():
+    def item(name, level):
+        return {"of": "linear_probe", "level": level, "sentence": f"What {name} says. " * 6}
+
+    levels = {"a": "ok", "b": "notice", "c": "warning", "d": "notice", "e": "notice"}
+    lines = _diagnosis({"diagnosis": {"items": [item(*pair) for pair in levels.items()]}})
+    text = "\n".join(lines)
+    assert max(map(len, lines)) <= 80
+    assert text.index("warning linear probe: What c") < text.index("notice  linear probe: What b")
+    assert "What a" not in text and "What e" not in text
+    assert lines[-1] == "  and 1 more: see Diagnosis in the report"
+    assert _diagnosis({}) == _diagnosis({"diagnosis": {"items": [item("a", "ok")]}}) == []
 
 
 # ---- overfitting ---------------------------------------------------------------------------

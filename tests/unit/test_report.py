@@ -494,7 +494,7 @@ def test_the_diagnosis_stands_in_its_section_worst_first() -> None:
     assert order == sorted(order)
     for part in (
         "What label_noise says.",
-        "Try --method linear_probe.",
+        "Try --method linear_probe",
         "wrong 10.0 % 5.0 % to 15.0 %",
         "gap +6.0 points 3.0 to 9.0",
         "shift 0.61",
