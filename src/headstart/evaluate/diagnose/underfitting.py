@@ -42,7 +42,7 @@ def diagnose(facts: Facts) -> Diagnosis:
         facts: ``fitted``; ``probe`` where it is known.
     """
     assert facts.fitted is not None
-    known: Array = ~np.isnan(facts.fitted).any(axis=1)
+    known = np.asarray(~np.isnan(facts.fitted).any(axis=1))
     targets, ours = facts.targets[known], facts.fitted[known].argmax(axis=1)
     usual = np.full(len(targets), np.bincount(targets, minlength=facts.classes).argmax())
     score, guess, gain = _against(facts, targets, ours, usual)
