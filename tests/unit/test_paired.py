@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import binomtest
 
 from headstart.evaluate import paired
-from headstart.evaluate.overfitting import gap
 from headstart.evaluate.paired import (
     difference,
     discordant,
@@ -178,33 +177,3 @@ def test_an_interval_in_words():
     assert Interval(0.935, 0.884, 0.964).percent() == "93.5 % [88.4, 96.4]"
     assert found.excludes_zero and Interval(-0.2, -0.3, -0.1).excludes_zero
     assert not Interval(0.1, -0.01, 0.2).excludes_zero and not Interval(0.1, 0, 0.2).excludes_zero
-
-
-# ---- overfitting ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("train", "test", "says"),
-    [(1.0, 0.6, "far better"), (0.95, 0.87, "somewhat better"), (0.8, 0.8, "No sign")],
-)
-def test_the_gap_between_training_and_test(train, test, says):
-    random = np.random.default_rng(0)
-
-    def part(rows, level):
-        targets = random.integers(0, 3, rows)
-        wrong = np.arange(rows) >= level * rows
-        return targets, np.where(wrong, (targets + 1) % 3, targets)
-
-    found = gap("accuracy", part(900, train), part(300, test), 3, seed=0)
-    assert (found.train, found.test) == pytest.approx((train, test), abs=0.01)
-    assert found.gap.low <= found.gap.value <= found.gap.high
-    assert says in found.says
-
-
-def test_the_gaps_interval_is_that_of_two_independent_shares():
-    random = np.random.default_rng(0)
-    targets = np.zeros(400, np.int64)
-    a, b = ((random.random(400) < 0.3).astype(int) for _ in range(2))
-    found = gap("accuracy", (targets, a), (targets, b), 2, seed=0)
-    error = np.sqrt(sum(v.mean() * (1 - v.mean()) / 400 for v in (a, b)))
-    assert found.gap.high - found.gap.low == pytest.approx(2 * 1.96 * error, rel=0.1)

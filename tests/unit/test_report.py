@@ -447,6 +447,86 @@ def test_reference_methods_stand_beside_the_controls() -> None:
     assert "linear probe reference 90.0 % +4.0 −1.0 to 9.0 0.070" in read(render(case)).text
 
 
+def diagnosed(**more: Any) -> dict[str, Any]:
+    """Evidence with a diagnosis: a warning, what moved, and two doubtful labels."""
+
+    def item(name: str, level: str, figures: list[Any], **details: Any) -> dict[str, Any]:
+        keys = ("name", "value", "low", "high", "unit")
+        return {
+            "of": "partial",
+            "name": name,
+            "title": f"Title of {name}",
+            "level": level,
+            "sentence": f"what {name} says",
+            "advice": "try `--method linear_probe`" if level != "ok" else "",
+            "figures": [dict(zip(keys, figure, strict=True)) for figure in figures],
+            "details": details,
+        }
+
+    suspect = {"row": "train/7.jpg", "given": "ants", "suggested": "bees", "margin": 0.6}
+    case = evidence()
+    case["suspects"] = [{**suspect, "jpeg": JPEG}, {**suspect, "jpeg": '"><script>'}]
+    case["summary"]["diagnosis"] = {
+        "items": [
+            item("moved", "ok", [], stages=[["stem", 0.0], ["top", 0.25], ["last", None]]),
+            item("norm_drift", "notice", [["shift", 0.61, None, None, ""]]),
+            item("label_noise", "warning", [["wrong", 0.1, 0.05, 0.15, "share"]], total=30),
+            item(
+                "overfitting",
+                "ok",
+                [["gap", 0.06, 0.03, 0.09, "points"], ["x", None, None, None, ""]],
+            ),
+        ],
+        "failed": {"partial: collapse": "ValueError: odd"},
+        "seconds": 0.5,
+        **more,
+    }
+    return case
+
+
+def test_the_diagnosis_stands_in_its_section_worst_first() -> None:
+    html = render(diagnosed())
+    page = read(html)
+    names = sections(page)
+    assert names[names.index("honesty") + 1] == "diagnosis"
+    text = page.text[page.text.index("Diagnosis 2 points to look at") :]
+    order = [text.index(f"Title of {n}") for n in ("label_noise", "norm_drift", "moved")]
+    assert order == sorted(order)
+    for part in (
+        "What label_noise says.",
+        "Try --method linear_probe",
+        "wrong 10.0 % 5.0 % to 15.0 %",
+        "gap +6.0 points 3.0 to 9.0",
+        "shift 0.61",
+        "stem 0.0 %",
+        "top 25.0 %",
+        "last –",
+        "partial: collapse: ValueError: odd",
+        "30 labels of the training rows are confidently contradicted",
+        "ants → bees?",
+        "60.0 points likelier",
+    ):
+        assert part in text, part
+    pictures = [values["src"] for tag, values in page.tags if tag == "img"]
+    assert pictures == [f"data:image/jpeg;base64,{JPEG}"] * 2, "a mistake and a doubtful label"
+
+
+def test_a_diagnosis_escapes_and_may_be_empty() -> None:
+    case = diagnosed(items=[], failed={})
+    assert "diagnosis" not in sections(read(render(case)))
+    case = diagnosed(failed={EVIL: EVIL})
+    case["suspects"][0].update(row=EVIL, given=EVIL, suggested=EVIL)
+    case["summary"]["diagnosis"]["items"][0].update(sentence=EVIL, title=EVIL, of=EVIL, advice=EVIL)
+    page = read(render(case))
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+
+
+def test_the_validation_score_stands_between_training_and_test() -> None:
+    case = evidence()
+    case["overfitting"]["validation"] = 0.95
+    assert "Training 100.0 % Validation 95.0 % Test 94.1 %" in read(render(case)).text
+
+
 def test_importing_the_report_is_cheap() -> None:
     code = (
         "import sys, headstart.report.render; "

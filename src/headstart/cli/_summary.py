@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 __all__ = ["closing"]
+
+MOST = 3
+"""Diagnoses that are told on the terminal; the report has all of them."""
 
 MEANING = {
     "helps": "The transfer helps: the model is better than every control on rows it never saw.",
@@ -45,5 +49,20 @@ def closing(summary: dict[str, Any]) -> list[str]:
     left_out = len(summary["data"]["left_out"])
     if left_out:
         lines.append(f"  {left_out} rows left out; the report lists why")
+    lines += _diagnosis(summary)
     lines += ["", f"Report: {summary['report']}", f"Model:  {summary['bundle']}"]
+    return lines
+
+
+def _diagnosis(summary: dict[str, Any]) -> list[str]:
+    """The first few diagnoses that are not ok, warnings before notices."""
+    items = summary.get("diagnosis", {}).get("items", [])
+    odd = [item for level in ("warning", "notice") for item in items if item["level"] == level]
+    lines = [""] if odd else []
+    for item in odd[:MOST]:
+        method = item["of"].replace("_", " ")
+        text = f"{item['level']:<8}{method}: {item['sentence']}"
+        lines += textwrap.wrap(text, 78, initial_indent="  ", subsequent_indent=" " * 10)
+    if len(odd) > MOST:
+        lines.append(f"  and {len(odd) - MOST} more: see Diagnosis in the report")
     return lines

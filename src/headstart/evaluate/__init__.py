@@ -1,1 +1,1 @@
-"""Judging: paired comparison, the verdict, overfitting and calibration."""
+"""Judging: paired comparison, the verdict, calibration and diagnosis."""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from headstart.report.diagnosis import diagnosis
 from headstart.report.sources import ranking
 from headstart.report.view import (
     Attempt,
@@ -68,6 +69,7 @@ def summarise(evidence: dict[str, Any]) -> Page:
         mistakes=_mistakes(evidence),
         overfitting=_overfitting(evidence),
         calibration=_calibration(evidence),
+        diagnosis=diagnosis(evidence),
         split=_split(evidence.get("split")),
         bars=bars,
         more_bars=rest,
@@ -217,7 +219,8 @@ def _overfitting(evidence: dict[str, Any]) -> Overfitting | None:
     if not found or finite(found["train"]) is None:
         return None
     value, low, high = found["gap"]
-    return Overfitting(found["train"], found["test"], (value, low, high), found["says"])
+    validation = finite(found.get("validation"))
+    return Overfitting(found["train"], validation, found["test"], (value, low, high), found["says"])
 
 
 def _calibration(evidence: dict[str, Any]) -> Calibration | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from headstart.report.diagnosis import Diagnosed
 from headstart.report.sources import Ranking
 from headstart.report.words import Comparison, Sentences
 
@@ -118,9 +119,10 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Overfitting:
-    """Scores on training and on test rows."""
+    """Scores on training, validation (None where there is none) and test rows."""
 
     train: float
+    validation: float | None
     test: float
     gap: tuple[float, float, float]
     says: str
@@ -187,6 +189,7 @@ class Page:
     mistakes: tuple[Mistake, ...]
     overfitting: Overfitting | None
     calibration: Calibration | None
+    diagnosis: Diagnosed | None
     split: str
     bars: tuple[Bar, ...]
     more_bars: tuple[int, int]

@@ -18,7 +18,6 @@ from headstart.evaluate.calibration import (
     reliability,
     temperature,
 )
-from headstart.evaluate.overfitting import gap
 from headstart.evaluate.verdict import Verdict, judge
 from headstart.export import bundle
 from headstart.features.engine import machine
@@ -27,6 +26,7 @@ from headstart.methods.finetune.linear_probe import softmax
 from headstart.tasks.classify import confusion
 from headstart.types import Reporter
 from headstart.workflow.bench import Bench, resized
+from headstart.workflow.diagnose import diagnose
 from headstart.workflow.evidence import gather
 from headstart.workflow.plan import Run
 from headstart.workflow.report import write_report
@@ -136,8 +136,12 @@ class Conclusion:
         )
         calibrated = at_temperature(shares, self.temperature)
         summary = self._summary(controls, verdict)
+        answers = shares.argmax(axis=1)
+        found = diagnose(self.bench, self.search.tried, self.chosen, (targets, answers))
+        summary["diagnosis"] = found.as_dict()
         extra = {
-            "overfitting": self._overfitting(targets, shares),
+            "overfitting": found.overfitting(),
+            "suspects": found.suspects,
             "calibration": {
                 "temperature": self.temperature,
                 "before": _calibration(shares, targets),
@@ -196,18 +200,6 @@ class Conclusion:
                 yield frame_to_view(frame, self.contract.resize, self.contract.size)
 
         return model.probabilities(views())
-
-    def _overfitting(self, targets: Array, shares: Array) -> dict[str, Any]:
-        known = ~np.isnan(self.chosen.fitted[:, 0])
-        found = gap(
-            self.run.plan.metric,
-            (self.bench.targets[known], self.chosen.fitted[known].argmax(axis=1)),
-            (targets, shares.argmax(axis=1)),
-            self.bench.classes,
-            self.run.plan.seed,
-        )
-        span = [found.gap.value, found.gap.low, found.gap.high]
-        return {"train": found.train, "test": found.test, "gap": span, "says": found.says}
 
     def _summary(self, controls: Controls, verdict: Verdict) -> dict[str, Any]:
         """What ``--json`` prints."""

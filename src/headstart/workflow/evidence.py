@@ -20,7 +20,7 @@ from headstart.workflow.trials import Trial
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["gather"]
+__all__ = ["gather", "thumbnail"]
 
 MISTAKES = 12
 PICTURE = 160
@@ -45,7 +45,7 @@ def gather(
         probabilities: (test rows, classes), calibrated.
         test: the test rows' indices.
         summary: what ``--json`` prints.
-        extra: overfitting, calibration, confusion, controls.
+        extra: diagnosis, calibration, confusion, controls.
     """
     return {
         "summary": {
@@ -109,13 +109,14 @@ def _mistakes(
                 "true": data.classes[int(targets[place])],
                 "predicted": data.classes[int(predicted[place])],
                 "confidence": float(sure[place]),
-                "jpeg": _jpeg(frame),
+                "jpeg": thumbnail(frame),
             }
         )
     return out
 
 
-def _jpeg(frame: Array) -> str:
+def thumbnail(frame: Array) -> str:
+    """A small JPEG of a frame in base64, at most 160 px on a side."""
     image = Image.fromarray(frame)
     image.thumbnail((PICTURE, PICTURE))
     buffer = io.BytesIO()
