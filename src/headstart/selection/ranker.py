@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Standing", "choose", "rounds", "stand"]
 
 DRAWS = 2000
-SHARE = 0.5
+SHARE = 0.75
 """Weight of the error rate's logarithm against the log loss's in what stands for the error after
 transfer. The log loss tells nearly equal candidates apart with fewer rows."""
 DEPARTURE = 0.12
