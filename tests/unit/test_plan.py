@@ -42,6 +42,7 @@ def test_without_a_budget_there_is_a_limit():
         ({"settings": {"parial": {}}}, "no method 'parial'"),
         ({"methods": ("mixup",)}, "mixup joins a method"),
         ({"methods": ("wise_ft",)}, "wise_ft joins a method"),
+        ({"settings": {"lora": {"rank": "4"}}}, "lora runs only when it is named"),
         ({"settings": {"l2_sp": {"strength": "1"}}}, "no method uses l2_sp"),
         ({"settings": {"full": {"regularise": "l3_sp"}}}, "no regularise named 'l3_sp'"),
         ({"settings": {"full": {"regularise": "bss:strength=-1"}}}, "bss: strength = -1.0 is out"),

@@ -103,6 +103,12 @@ class Plan:
                     f"{method} joins a method that trains; it is none itself.",
                     f"Type: --method full --set full.{family}={method}",
                 )
+        for method in sorted(set(self.settings) & set(known) - set(self.methods)):
+            if not registry.load("methods.finetune", method).Method.unasked:
+                raise UsageError(
+                    f"--set {method}.… changes nothing: {method} runs only when it is named.",
+                    f"Add: --method {method}",
+                )
         used = set()
         for values in self.settings.values():
             for family in added:
