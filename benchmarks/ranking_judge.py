@@ -66,6 +66,39 @@ def true(known: dict[str, Any], rule: str = "kept") -> list[float]:
     return [entry["score"] for entry in found]
 
 
+def with_heads(known: dict[str, Any], ours: list[float]) -> dict[str, Any]:
+    """τ of LEEP and of the ranker over the candidates that have a classifier of their own."""
+    leep, scores = column(known, "leep"), true(known)
+    own = [i for i, value in enumerate(leep) if np.isfinite(value)]
+    if len(own) < 3:
+        return {}
+    kept = [scores[i] for i in own]
+    return {
+        "candidates": len(own),
+        "leep": tau([leep[i] for i in own], kept),
+        "ranker": tau([ours[i] for i in own], kept),
+    }
+
+
+def reach(known: dict[str, Any], draws: int = 200) -> float:
+    """τ between the truth and itself on resampled test rows: no ranking can be expected to do better.
+
+    NaN where the truth doesn't say which rows were right.
+    """
+    found = [known["truth"][name] for name in known["hits"]]
+    bits = [one["tried"][one["chosen"]].get("right") for one in found]
+    if not all(bits):
+        return float("nan")
+    right = np.array([[int(bit) for bit in row] for row in bits], float)
+    random = np.random.default_rng(0)
+    rows = right.shape[1]
+    taus = [
+        tau(right[:, random.integers(0, rows, rows)].mean(axis=1).tolist(), true(known))
+        for _ in range(draws)
+    ]
+    return float(np.mean(taus))
+
+
 def regret(values: list[float], scores: list[float]) -> float:
     """Points lost by taking the candidate with the largest value."""
     return 100 * (max(scores) - scores[int(np.argmax(values))])
@@ -275,6 +308,10 @@ def main() -> None:
             "alone": {
                 s: {"tau": tau(v, scores), "regret": regret(v, scores)} for s, v in alone.items()
             },
+            "with_heads": with_heads(known, ours),
+            "tau_within_reach": reach(known),
+            "test_rows": known["test"],
+            "learn_rows": known["learn"],
             "combined": mix.get(name, {}),
             "cost": cost(known, full),
         }
@@ -304,6 +341,11 @@ def main() -> None:
                 k: mean(lambda row, k=k: row["cost"][k])
                 for k in ("of_these_transfers", "of_full_fine_tuning")
             },
+            "with_heads": {
+                k: mean(lambda row, k=k: row["with_heads"].get(k, np.nan))
+                for k in ("leep", "ranker")
+            },
+            "tau_within_reach": float(np.nanmean([r["tau_within_reach"] for r in table.values()])),
             "error_rate_against_log_loss": shares(all_) if len(all_) > 2 else {},
             "calibration": calibrated(all_),
             "by_set": table,
