@@ -36,10 +36,10 @@ def digits():
 
 
 def wide():
-    """90 digits as a random network sees them: 300 rectified features, so that n < d."""
+    """90 digits as a random network sees them: 150 rectified features, so that n < d."""
     features, labels = digits()
     random = np.random.default_rng(1)
-    out = np.maximum(features[:90] @ random.standard_normal((64, 300)) / 8 + 0.1, 0)
+    out = np.maximum(features[:90] @ random.standard_normal((64, 150)) / 8 + 0.1, 0)
     return out, labels[:90]
 
 
