@@ -2,7 +2,9 @@
 
     python benchmarks/ranking_judge.py
 
-The truth is each candidate's share right of test rows after transfer (benchmarks/ranking.py). Where
+The truth is each candidate's share right of test rows after transfer (benchmarks/ranking.py). The
+ranking's last standing, on all learn rows, is taken anew from the held-out rows that it stored, by the
+ranker as it is now; what it costs is what it took then, with the hopeless dropped early. Where
 something is fitted (the ranker's two constants, a combination of scores), it is fitted on the other sets
 than the one it is judged on.
 """
@@ -291,14 +293,17 @@ def main() -> None:
     table = {}
     for name, known in all_.items():
         scores, probes = true(known), true(known, "probe")
-        order = [place["name"] for place in known["ranking"]["places"]]
+        standings = ranker.stand(hits_of(known), 0, losses_of(known))
+        order = [one.name for one in standings]
         ours = [-float(order.index(one)) for one in known["hits"]]
-        chosen = list(known["hits"]).index(known["ranking"]["chosen"])
+        name_chosen, tied = ranker.choose(standings, known["macs"])
+        chosen = list(known["hits"]).index(name_chosen)
         alone = {s: column(known, s) for s in ALONE}
         alone = {s: v for s, v in alone.items() if np.isfinite(v).all()}
         table[name] = {
             "truth": dict(zip(known["hits"], scores, strict=True)),
-            "chosen": known["ranking"]["chosen"],
+            "chosen": name_chosen,
+            "tied": tied,
             "regret": 100 * (max(scores) - scores[chosen]),
             "tau": tau(ours, scores),
             "probe_as_truth": {

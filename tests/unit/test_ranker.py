@@ -72,6 +72,11 @@ def test_the_same_seed_gives_the_same_ranking():
     assert stand(given, seed=3) == stand(given, seed=3)
 
 
+def test_the_order_in_which_candidates_come_changes_nothing():
+    given = {str(i): hits(150, 0.7, i) for i in range(5)}
+    assert stand(given, seed=0) == stand(dict(reversed(given.items())), seed=0)
+
+
 def test_the_cheaper_is_taken_where_nothing_separates_two():
     cheap = hits(200, 0.9, 1)
     dear = cheap.copy()

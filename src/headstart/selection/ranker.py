@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Standing", "choose", "rounds", "stand"]
 
-DRAWS = 2000
+DRAWS = 4000
 SHARE = 0.75
 """Weight of the error rate's logarithm against the log loss's in what stands for the error after
 transfer. The log loss tells nearly equal candidates apart with fewer rows."""
@@ -26,7 +26,7 @@ HOPELESS = 0.01
 """A candidate whose probability of being best falls below this is dropped before the next round."""
 SURE = 0.95
 """The ranking stops growing once the leader is best with this probability."""
-TIE_POINTS, TIE_CHANCE = 0.01, 0.25
+TIE_POINTS, TIE_CHANCE = 0.005, 0.25
 """Two candidates are not separated when the expected loss of taking the lower one is at most
 ``TIE_POINTS`` and it is the better one with at least ``TIE_CHANCE``."""
 FIRST, GROWTH = 128, 2
@@ -87,13 +87,13 @@ def stand(
         share: see :data:`SHARE`; 1 judges by the hits alone.
 
     Returns:
-        the candidates, the most probably best first.
+        the candidates, the smallest expected regret first.
 
     >>> sure = {"good": np.ones(200), "bad": np.zeros(200)}
     >>> [(one.name, one.best) for one in stand(sure, seed=0)]
     [('good', 1.0), ('bad', 0.0)]
     """
-    names = list(hits)
+    names = sorted(hits)  # so that the draws don't depend on the order in which they came
     values = np.stack([np.asarray(hits[name], np.float64) for name in names])
     random = np.random.default_rng((seed, 41))
     rows = values.shape[1]
@@ -120,7 +120,7 @@ def stand(
         )
         for i, name in enumerate(names)
     ]
-    return sorted(out, key=lambda one: (-one.best, one.regret, one.name))
+    return sorted(out, key=lambda one: (one.regret, -one.best, one.name))
 
 
 def _blended(

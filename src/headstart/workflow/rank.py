@@ -49,7 +49,7 @@ class Ranking:
         places: for each candidate ``name``, ``score``, ``interval``, ``best`` (probability of being
             the best after transfer), ``regret`` (expected loss against the best, as a share),
             ``rows`` it was judged on, ``seconds``, ``parameters`` and ``scores`` (transferability
-            scores by name); the most probably best first, dropped candidates last.
+            scores by name); the smallest expected regret first, dropped candidates last.
         baselines: accuracy of a probe on raw ``pixels`` (for texts: ``words``, a bag of them) and on
             an ``untrained`` network, and of the leader on the same rows.
         mismatch: a sentence where no candidate beats the baselines; otherwise empty.
@@ -198,7 +198,7 @@ def rank_prepared(
     for name in alive:
         places[name]["scores"] = contest.scores(alive[name], int(places[name]["rows"]))
     baselines, mismatch = contest.baselines(alive[chosen])
-    ordered = sorted(places.values(), key=lambda p: (-p["rows"], -p["best"], p["regret"]))
+    ordered = sorted(places.values(), key=lambda p: (-p["rows"], p["regret"], -p["best"]))
     return Ranking(
         chosen,
         tied,
