@@ -157,24 +157,54 @@ def against_cost(found: Ranking) -> Figure:
         axes.minorticks_off()
     scores = [one.score * 100 for one in seen]
     near = 0.05 * max(max(scores) - min(scores), 2.0)
-    taken: list[tuple[float, int]] = []
-    for one, cost in sorted(zip(seen, costs, strict=True), key=lambda pair: -pair[0].score):
-        score = one.score * 100
-        axes.plot([cost], [score], "o", color=_paint(one), markersize=9)
-        below = 1 + max((k for other, k in taken if abs(other - score) < near), default=-1)
-        taken.append((score, below))
-        axes.annotate(
-            clip(one.name, 20),
-            (cost, score),
-            (9, -4 - 13 * below),
-            textcoords="offset points",
-            color=_paint(one),
-            fontweight="bold" if one.chosen else "normal",
-        )
     axes.set_ylim(min(scores) - 4 * near, max(scores) + 3 * near)
+    names = [clip(one.name, 20) for one in seen]
+    spots = axes.transData.transform(np.column_stack([costs, scores]))
+    beside = _beside(spots.tolist(), names, float(axes.bbox.x0), 420.0)
+    for one, cost, name, offset in zip(seen, costs, names, beside, strict=True):
+        axes.plot([cost], [one.score * 100], "o", color=_paint(one), markersize=9)
+        if offset is not None:
+            axes.annotate(
+                name,
+                (cost, one.score * 100),
+                offset,
+                textcoords="offset points",
+                color=_paint(one),
+                fontweight="bold" if one.chosen else "normal",
+            )
     axes.set_xlabel("billion multiply-adds for one picture (log scale)")
     axes.set_ylabel("right, %")
     return figure
+
+
+def _beside(
+    spots: list[list[float]], names: list[str], low: float, high: float
+) -> list[tuple[float, float] | None]:
+    """Where each dot's name finds room: an offset in px, or None (the table has every name).
+
+    Args:
+        spots: (x, y) of the dots in px, in the order in which names take their places.
+        names: of the dots.
+        low, high: the leftmost and rightmost px that a name may cover.
+    """
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
+    out: list[tuple[float, float] | None] = []
+    for (x, y), name in zip(spots, names, strict=True):
+        wide = 6.6 * len(name)
+        found = None
+        for dy in (-4, 7, -15, 18, -26):
+            for dx in (9.0, -9.0 - wide):
+                box = (x + dx, y + dy - 1, x + dx + wide, y + dy + 10)
+                inside = low <= box[0] and box[2] <= high
+                apart = all(
+                    box[2] < other[0] or other[2] < box[0] or box[3] < other[1] or other[3] < box[1]
+                    for other in taken
+                )
+                if found is None and inside and apart:
+                    found = (dx, float(dy))
+                    taken.append(box)
+        out.append(found)
+    return out
 
 
 def projection(one: Candidate, labels: tuple[int, ...]) -> Figure:
