@@ -91,6 +91,19 @@ def test_settings_that_are_no_better_change_nothing(tmp_path, monkeypatch):
     assert tune(world.search, world.best) is world.best
 
 
+def test_the_best_of_many_must_be_surer(tmp_path, monkeypatch):
+    """A gain that one trial would have to show with 80 % is not enough among nine of them."""
+    held = shares(0.7)
+    lucky = held.copy()
+    rows = np.flatnonzero(held[:, 0] < 0.5)[:9]
+    worse = np.flatnonzero(held[:, 0] > 0.5)[:4]
+    lucky[rows], lucky[worse] = (0.8, 0.2), (0.2, 0.8)
+    world = World(tmp_path / "run", monkeypatch)
+    recipe = Partial().recipe(SITUATION)
+    new = Trial("partial~1", "finetune", {}, 0.71, ROWS, 9.0, lucky, lucky, recipe)
+    assert world.search.beats(new, world.best) and not world.search.beats(new, world.best, 9)
+
+
 @pytest.mark.parametrize("left", [70.0, 120.0, 200.0, 300.0])
 def test_the_budget_holds_with_room_for_the_control(tmp_path, monkeypatch, left):
     world = World(tmp_path / "run", monkeypatch, left=left)

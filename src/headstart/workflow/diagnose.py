@@ -102,7 +102,8 @@ def diagnose(
         facts = _facts(bench, chosen, probe, test, _network_facts(bench, chosen, found))
         found.add(chosen.method, facts, [name for name in names(FOLDER) if name != LABELS])
         for trial in tried:
-            if trial is not chosen:
+            # A method's other settings (``partial~3``) have its faults; they would only repeat them.
+            if trial is not chosen and "~" not in trial.method:
                 found.add(trial.method, _facts(bench, trial, probe, None, {}), OF_CURVES)
         _labels(bench, probe or chosen, found)
     except Exception as error:  # the model is saved and judged: a diagnosis must not lose it

@@ -245,15 +245,19 @@ class Search:
         if "not asked" not in why:
             self.reporter.say(f"{name}: skipped, as {why}")
 
-    def beats(self, new: Trial, old: Trial) -> bool:
-        """Whether a dearer method earned its cost on the rows that both were judged on."""
+    def beats(self, new: Trial, old: Trial, among: int = 1) -> bool:
+        """Whether a dearer method earned its cost on the rows that both were judged on.
+
+        Of several that compete for the place each must be surer: the best of many looks good by
+        chance alone (Bonferroni's bound).
+        """
         both = ~np.isnan(new.held_out[:, 0]) & ~np.isnan(old.held_out[:, 0])
         targets = self.bench.targets[both]
         weigh = self._row_weights(targets)
         ours = (new.held_out[both].argmax(axis=1) == targets) * weigh
         theirs = (old.held_out[both].argmax(axis=1) == targets) * weigh
         chance = better(ours, theirs, self.run.plan.seed)
-        wins = chance >= SURE
+        wins = chance >= 1 - (1 - SURE) / among
         sign = "beats" if wins else "does not surely beat"
         new.note = (
             f"{sign} {old.method} on the same {int(both.sum())} rows "

@@ -52,8 +52,9 @@ def tune(search: Search, best: Trial) -> Trial:
             recipe = _recipe(search, name, plan["settings"][number], LOOK)
             plan["looks"].append(glance(search.bench, _label(name, number), recipe))
             run.remember(FILE, known)
-        for number in survivors([-look["loss"] for look in plan["looks"]]):
-            best = _whole(search, known, name, number, best)
+        going = survivors([-look["loss"] for look in plan["looks"]])
+        for number in going:
+            best = _whole(search, known, name, number, best, len(going))
         search.clock.save()
     return best
 
@@ -85,7 +86,9 @@ def _plan(search: Search, name: str) -> dict[str, Any]:
     return {"settings": drawn[:count], "looks": [], "whole": whole, "goes": {}, "why": why}
 
 
-def _whole(search: Search, known: dict[str, Any], name: str, number: int, best: Trial) -> Trial:
+def _whole(
+    search: Search, known: dict[str, Any], name: str, number: int, best: Trial, among: int
+) -> Trial:
     """Train one setting whole, if there still is time, and keep it where it surely is better."""
     plan = known[name]
     if str(number) not in plan["goes"]:
@@ -97,7 +100,7 @@ def _whole(search: Search, known: dict[str, Any], name: str, number: int, best: 
     recipe = _recipe(search, name, settings, 1)
     trial = trained(search.bench, _label(name, number), settings, recipe, best.score)
     search.tried.append(trial)
-    wins = trial.state is not None and search.beats(trial, best)
+    wins = trial.state is not None and search.beats(trial, best, among)
     search.reporter.say(f"{trial.method}: {trial.score * 100:.1f} %, {trial.note}")
     return trial if wins else best
 
