@@ -311,18 +311,27 @@ def seconds_per_row(
     rows: Sequence[int],
     recipe: Recipe,
     *,
+    epoch: int | None = None,
     targets: Array | None = None,
     regularisers: Sequence[Any] = (),
     source_head: tuple[Array, Array] | None = None,
 ) -> float:
-    """Time a few training steps on a copy of the tail, with as much of it trained as ever will be."""
+    """Time a few training steps on a copy of the tail.
+
+    Args:
+        tail, feed, rows, recipe, targets, regularisers, source_head: as for :func:`train`.
+        epoch: with what trains in it; None takes as much as ever will.
+
+    Returns:
+        seconds for each row, of the fastest step.
+    """
     import torch
 
     keep_memory()
     trial = copy.deepcopy(tail).to(memory_format=torch.channels_last)
     if recipe.trains == "lora":
         lora.attach(trial, recipe)
-    select(trial, recipe, recipe.epochs)
+    select(trial, recipe, recipe.epochs if epoch is None else epoch)
     batch = list(rows[: recipe.batch])
     known = np.zeros(max(rows, default=0) + 1, np.int64) if targets is None else targets
     holds = Holds(

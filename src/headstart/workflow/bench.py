@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import OrderedDict
 from dataclasses import replace
 from functools import cached_property
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from headstart.types import Array
 
-__all__ = ["Bench", "resized"]
+__all__ = ["Bench", "at_source", "plain", "resized"]
 
 JUDGED_ROWS = {"partial": 400, "full": 150}
 """Validation rows that a trained method is judged on: more folds are trained until there are as many."""
@@ -42,12 +44,44 @@ def resized(contract: Contract, size: int) -> Contract:
     return replace(contract, size=size, resize=round(size * contract.resize / contract.size))
 
 
+def at_source(name: str) -> str:
+    """What follows a method's name in a trial on another source model than the run's first.
+
+    >>> at_source("mobilenetv2")
+    '@mobilenetv2'
+    """
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[-60:]
+    if safe != name:  # it names a folder, and mustn't be another's
+        safe += "-" + hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+    return f"@{safe}"
+
+
+def plain(label: str) -> str:
+    """A trial's method: its label without the number of its setting and its source model.
+
+    >>> plain("partial~3@mobilenetv2")
+    'partial'
+    """
+    return re.split("[~@]", label)[0]
+
+
 class Bench:
-    """One prepared data set with one source model."""
+    """One prepared data set with one source model.
+
+    Attributes:
+        at: follows the names of its trials; empty for the run's first source model.
+    """
 
     def __init__(
-        self, run: Run, data: Pictures, source: ImageSource, cache: Cache, reporter: Reporter
+        self,
+        run: Run,
+        data: Pictures,
+        source: ImageSource,
+        cache: Cache,
+        reporter: Reporter,
+        at: str = "",
     ) -> None:
+        self.at = at
         self.run, self.data, self.source, self.cache, self.reporter = (
             run,
             data,
@@ -175,9 +209,9 @@ class Bench:
         )
 
     def folds_for(self, method: str) -> list[int]:
-        """Which folds a trained method is judged on; after ``~`` its name may have a number."""
+        """Which folds a trained method is judged on, by its name or a trial's label."""
         masks = self.data.masks
-        need = JUDGED_ROWS.get(method.partition("~")[0], 200)
+        need = JUDGED_ROWS.get(plain(method), 200)
         once = masks[: _folds_in_one_repeat(masks)]
         chosen, rows = [], 0
         for index, mask in enumerate(once):

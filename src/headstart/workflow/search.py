@@ -19,9 +19,10 @@ from headstart.selection.worth import SURE, better, prospect
 from headstart.train.loop import seconds_per_row
 from headstart.types import Reporter
 from headstart.workflow.bench import Bench
+from headstart.workflow.forecast import forecast
 from headstart.workflow.plan import Run
 from headstart.workflow.soup import soup
-from headstart.workflow.trials import Trial, forecast, solve, trained
+from headstart.workflow.trials import Trial, solve, trained
 
 if TYPE_CHECKING:
     from headstart.types import Array

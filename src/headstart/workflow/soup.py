@@ -62,6 +62,7 @@ def soup(bench: Bench, method: Any, tried: Sequence[Trial]) -> Trial | None:
         cook.best.recipe,
         state=_write(folder / "model.safetensors", final),
         parts=parts,
+        source=bench.source.name,
     )
 
 

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.sources.base import Network
 from headstart.tasks.classify import score
 from headstart.train.feeds import PixelFeed
-from headstart.train.loop import logits, seconds_per_row, train
+from headstart.train.loop import logits, train
 from headstart.train.range_test import range_test
 from headstart.workflow.bench import Bench
 from headstart.workflow.keeper import Keeper
@@ -27,7 +27,7 @@ from headstart.workflow.keeper import Keeper
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["Trial", "forecast", "scratch", "solve", "trained"]
+__all__ = ["Trial", "glance", "scratch", "solve", "trained"]
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Trial:
         note: a sentence for the report.
         kept: shares of the trained weights that were tried, their losses, and the chosen one.
         parts: the trials whose weights were averaged, where they were.
+        source: the source model's name.
     """
 
     method: str
@@ -68,11 +69,13 @@ class Trial:
     note: str = ""
     kept: dict[str, Any] = field(default_factory=dict)
     parts: list[Trial] = field(default_factory=list)
+    source: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """What goes into ``result.json``."""
         return {
             "method": self.method,
+            "source": self.source,
             "parameters": self.parameters,
             "score": self.score,
             "judged": self.judged,
@@ -102,7 +105,7 @@ def solve(bench: Bench, method: ProbeMethod) -> Trial:
         "iterations": probe.iterations,
     }
     return Trial(
-        method.name(),
+        f"{method.name()}{bench.at}",
         "finetune",
         {**method.values(), "penalty": bench.penalty},
         bench.measure(probe.held_out, judged),
@@ -112,6 +115,7 @@ def solve(bench: Bench, method: ProbeMethod) -> Trial:
         fitted,
         path=path,
         head=(probe.weight, probe.bias),
+        source=bench.source.name,
     )
 
 
@@ -177,6 +181,7 @@ def trained(
         kept=kept,
         state=state,
         note=note,
+        source=bench.source.name,
     )
 
 
@@ -230,7 +235,8 @@ def scratch(
     """Train the control from random weights; also give its probabilities on the test rows."""
     pixel = bench.pixels(recipe)
     try:
-        folder = bench.run.folder / "trials" / "from_scratch" / f"epochs{recipe.epochs}"
+        name = f"from_scratch{bench.at}"
+        folder = bench.run.folder / "trials" / name / f"epochs{recipe.epochs}"
         network, curve = _one(
             bench, folder, recipe, bench.fit_rows, pixel, pixel, -1.0, "from_scratch"
         )
@@ -245,35 +251,8 @@ def scratch(
     trial = Trial(
         "from_scratch", "control", values, math.nan, 0, seconds, empty, empty, recipe, curve
     )
+    trial.source = bench.source.name
     return trial, probabilities
-
-
-def forecast(bench: Bench, name: str, recipe: Recipe) -> tuple[float, float]:
-    """Time a few steps: seconds that do not depend on the epochs, and seconds of each epoch."""
-    network = bench.network(replace(recipe, warm_head=False), None)
-    pixel = bench.pixels(recipe)
-    try:
-        fixed = 2.0
-        feed: Any = pixel
-        if recipe.point != "input":
-            rate = (
-                bench.data.sweep.computed / bench.data.sweep.seconds
-                if bench.data.sweep.computed
-                else 150.0
-            )
-            fixed += len(bench.learn) * (recipe.views + 1) / max(rate, 1.0)
-            feed = _Blank(network, recipe, pixel)
-        each = seconds_per_row(
-            bench.tail(network, recipe, pixel),
-            feed,
-            bench.learn.tolist(),
-            recipe,
-            targets=bench.all_targets,
-            **bench.holding(recipe),
-        )
-    finally:
-        pixel.close()
-    return fixed, each * len(bench.learn) * bench.passes(name) * 1.15
 
 
 def _one(
@@ -351,22 +330,3 @@ def _save(path: Path, network: Network, facts: dict[str, str]) -> None:
     }
     with atomic(path) as temporary:
         save_file(state, temporary, metadata=facts)
-
-
-class _Blank:
-    """Activations of the right shape, by which a step is timed before any are extracted."""
-
-    def __init__(self, network: Network, recipe: Recipe, pixel: PixelFeed) -> None:
-        import torch
-
-        size = pixel.contract.size
-        front = network.part(0, network.position(recipe.point)).eval()
-        with torch.no_grad():
-            self._one = front(torch.zeros(1, 3, size, size))
-
-    def batch(self, rows: Sequence[int], epoch: int = -1) -> Any:
-        """Zeros for some rows, channels last."""
-        import torch
-
-        out = self._one.expand(len(rows), *self._one.shape[1:]).contiguous()
-        return out.contiguous(memory_format=torch.channels_last) if out.ndim == 4 else out

@@ -8,8 +8,9 @@ from typing import Any
 
 from headstart.methods.base import Recipe, configure, searched
 from headstart.selection.halving import Range, affordable, draw, survivors
+from headstart.workflow.forecast import forecast
 from headstart.workflow.search import Search
-from headstart.workflow.trials import Trial, forecast, glance, trained
+from headstart.workflow.trials import Trial, glance, trained
 
 __all__ = ["tune"]
 
