@@ -1,6 +1,6 @@
 """``kill -9`` at random moments and ``--resume``: is the model that of the undisturbed run?
 
-    python benchmarks/resume.py SETS [--kills 20] [--most 4] [--seed 0]
+    python benchmarks/resume.py SETS [--kills 20] [--each 4] [--most 2] [--seed 0]
 
 SETS is a folder with hymenoptera, unpacked. Two recipes take turns on 10 pictures of each class, their
 epochs fixed and without a budget, so that the work is the same each time: ``staged`` (the probe,
@@ -9,13 +9,14 @@ weights; without the probe, so that a trained network is what is saved). Each ru
 and writes a checkpoint after every epoch (not every ten seconds), so that trainings of a few seconds
 are cut inside and continued, too.
 
-First both recipes run twice, undisturbed: the same seed must give the same bytes. Then, for each kill,
-a run of its own gets SIGKILL, with its whole process group, at a moment drawn from its own part of the
-undisturbed run's time; it is resumed, and compared with the first undisturbed run: the bundle's
-weights and every trial's weights byte for byte, the probabilities of the test pictures, the chosen
-method, and the result's figures. A run that was killed before it had written its plan is begun again.
-Every result is written as soon as it is known, and a second call goes on from there; ``--most`` limits
-the runs of one call.
+First both recipes run twice, undisturbed: the same seed must give the same bytes. The moments of the
+kills are drawn, one from each equal part of the undisturbed run's time, and shared out: each run gets
+four of them (``--each``), one after another. At each the whole process group gets SIGKILL; after each
+the run is resumed, and at last left alone to its end, and compared with the first undisturbed run: the
+bundle's weights and every trial's weights byte for byte, the probabilities of the test pictures, the
+chosen method, and the result's figures. A run that was killed before it had written its plan is begun
+again. Every result is written as soon as it is known, and a second call goes on from there; ``--most``
+limits the runs of one call.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ main()
 """The command line, with a checkpoint after every epoch instead of every ten seconds."""
 PROGRAM = [sys.executable, "-c", EACH_EPOCH]
 SIZE, TESTS = 10, 40
+RESTART = 6.0
+"""Seconds that a resumed run takes to be where it was: a kill counts from there."""
 
 
 def words(recipe: str, data: Path, out: Path) -> list[str]:
@@ -173,29 +176,30 @@ def undisturbed(recipe: str, data: Path) -> dict[str, Any]:
         return {"seconds": round(seconds, 1), "outcome": outcome(run, data)}
 
 
-def disturbed(recipe: str, data: Path, share: float, plain: dict[str, Any]) -> dict[str, Any]:
-    """One run that is killed after a share of the undisturbed run's time, and resumed."""
-    command: list[str]
-    while True:
-        with Folder() as (run, cache):
-            command = words(recipe, data, run)
-            if not killed(command, cache, share * plain["seconds"]):
-                share *= 0.9  # it was quicker than the undisturbed run: a little earlier
-                continue
-            stage = reached(run)
+def disturbed(
+    recipe: str, data: Path, shares: list[float], plain: dict[str, Any]
+) -> dict[str, Any]:
+    """One run that is killed after shares of the undisturbed run's time, and resumed each time."""
+    with Folder() as (run, cache):
+        command, before, kills = words(recipe, data, run), 0.0, []
+        for share in shares:
+            begin = RESTART if (run / "plan.json").exists() else 0.0
+            moment = (share - before) * plain["seconds"] + begin
+            if not killed(command, cache, moment):
+                break  # it was quicker than the undisturbed run, and has ended
+            kills.append({"share": round(share, 3), "reached": reached(run)})
             if (run / "plan.json").exists():
                 command = [*PROGRAM, "fit", "--resume", str(run), "--json"]
-            seconds = whole(command, cache)
-            found = outcome(run, data)
-            return {
-                "recipe": recipe,
-                "killed_after": round(share * plain["seconds"], 2),
-                "share": round(share, 3),
-                "reached": stage,
-                "resumed_in": round(seconds, 1),
-                "differs": differs(found, plain["outcome"]),
-                **({"outcome": found} if found != plain["outcome"] else {}),
-            }
+            before = share
+        seconds = whole(command, cache)
+        found = outcome(run, data)
+        return {
+            "recipe": recipe,
+            "kills": kills,
+            "last_session_seconds": round(seconds, 1),
+            "differs": differs(found, plain["outcome"]),
+            **({"outcome": found} if found != plain["outcome"] else {}),
+        }
 
 
 def keep(values: dict[str, Any]) -> None:
@@ -203,10 +207,11 @@ def keep(values: dict[str, Any]) -> None:
     runs = values["runs"]
     facts = {
         "command": f"python benchmarks/resume.py SETS --kills {values['kills']}"
-        f" --seed {values['seed']}",
+        f" --each {values['each']} --seed {values['seed']}",
         "machine": machine(),
+        "runs_killed_and_resumed": len(runs),
         "same": sum(not run["differs"] for run in runs.values()),
-        "killed": len(runs),
+        "kills_so_far": sum(len(run["kills"]) for run in runs.values()),
         "same_seed_same_result": {
             name: not differs(*(one["outcome"] for one in pair))
             for name, pair in values["undisturbed"].items()
@@ -221,11 +226,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", type=Path)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--each", type=int, default=4, help="kills of one run")
     parser.add_argument("--most", type=int, default=10**6, help="runs of this call")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     before = json.loads(FILE.read_text()) if FILE.exists() else {}
-    settings = {"kills": given.kills, "seed": given.seed}
+    settings = {"kills": given.kills, "each": given.each, "seed": given.seed}
     same = all(before.get(key) == value for key, value in settings.items())
     values: dict[str, Any] = {**settings, "undisturbed": {}, "runs": {}}
     values |= {key: before[key] for key in ("undisturbed", "runs")} if same else {}
@@ -242,16 +248,18 @@ def main() -> None:
     shares = (np.arange(given.kills) + np.random.default_rng(given.seed).random(given.kills)) / (
         given.kills
     )
-    for number, share in enumerate(shares):
+    runs = -(-given.kills // given.each)
+    for number in range(runs):
         if str(number) in values["runs"] or not left:
             continue
         recipe = list(RECIPES)[number % len(RECIPES)]
         plain = values["undisturbed"][recipe][0]
-        found = disturbed(recipe, data, float(share), plain)
+        found = disturbed(recipe, data, shares[number::runs].tolist(), plain)
         values["runs"][str(number)] = found
         keep(values)
         left -= 1
-        print(number, recipe, found["reached"], found["differs"] or "same", flush=True)
+        stages = [kill["reached"] for kill in found["kills"]]
+        print(number, recipe, stages, found["differs"] or "same", flush=True)
     shutil.rmtree(data, ignore_errors=True)
 
 

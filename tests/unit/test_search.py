@@ -29,6 +29,7 @@ def trial(method="linear_probe", recipe=None, seconds=5.0) -> Trial:
 @pytest.fixture
 def search(tmp_path) -> Search:
     bench = SimpleNamespace(
+        source=SimpleNamespace(name="one"),
         learn=np.arange(ROWS),
         fit_rows=np.ones(ROWS, bool),
         pixels=lambda recipe: SimpleNamespace(close=lambda: None),

@@ -39,6 +39,8 @@ class World:
             masks[fold, fold::5] = False
         bench = SimpleNamespace(
             seed=0,
+            source=SimpleNamespace(name="one", macs=400),
+            label=lambda name, number=None: name if number is None else f"{name}~{number + 1}",
             targets=np.zeros(ROWS, int),
             data=SimpleNamespace(masks=masks, sweep=SimpleNamespace(seconds=1.0)),
             situation=lambda: SITUATION,

@@ -75,7 +75,11 @@ def summarise(evidence: dict[str, Any]) -> Page:
         more_bars=rest,
         findings=findings,
         left_out=_left_out(evidence),
-        ranking=ranking(evidence.get("ranking"), tuple(summary.get("data", {}).get("classes", ()))),
+        ranking=ranking(
+            evidence.get("ranking"),
+            tuple(summary.get("data", {}).get("classes", ())),
+            str(summary.get("chosen", {}).get("source", "")),
+        ),
         source=_source(evidence.get("source")),
         engine=_engine(evidence.get("engine")),
         ledger=_ledger(ledger),
@@ -122,14 +126,15 @@ def _attempts(evidence: dict[str, Any]) -> tuple[Attempt, ...]:
     summary = evidence["summary"]
     chosen = summary.get("chosen", {}).get("method")
     out = []
-    for trial in evidence.get("tried") or []:
+    tried = evidence.get("tried") or []
+    several = len({trial.get("source") for trial in tried}) > 1
+    for trial in tried:
         basis = f"{count(trial['judged'])} validation rows"
         note = _note(trial, summary)
         seconds, score = finite(trial["seconds"]), finite(trial["score"])
+        facts = ", ".join(filter(None, (trial.get("source") if several else "", _recipe(trial))))
         won = trial["method"] == chosen
-        out.append(
-            Attempt(trial["method"], "method", score, basis, seconds, _recipe(trial), note, won)
-        )
+        out.append(Attempt(trial["method"], "method", score, basis, seconds, facts, note, won))
     trained = evidence.get("controls") or {}
     for name, score in summary["controls"].items():
         trial = trained.get(name, {})
@@ -145,8 +150,9 @@ def _attempts(evidence: dict[str, Any]) -> tuple[Attempt, ...]:
 def _note(trial: dict[str, Any], summary: dict[str, Any]) -> str:
     """A trial's note, with the methods' names as the page writes them."""
     text = str(trial.get("note") or "")
-    for other in summary.get("tried") or []:
-        text = text.replace(other["method"], label(other["method"]))
+    names = [other["method"] for other in summary.get("tried") or []]
+    for name in sorted(names, key=len, reverse=True):  # "partial~1" is part of "partial~12"
+        text = text.replace(name, label(name))
     return sentence(text)
 
 

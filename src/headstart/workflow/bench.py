@@ -44,15 +44,21 @@ def resized(contract: Contract, size: int) -> Contract:
     return replace(contract, size=size, resize=round(size * contract.resize / contract.size))
 
 
-def at_source(name: str) -> str:
+def at_source(name: str, title: str) -> str:
     """What follows a method's name in a trial on another source model than the run's first.
 
-    >>> at_source("mobilenetv2")
+    Args:
+        name: of the source model.
+        title: its name without folders of this machine.
+
+    >>> at_source("mobilenetv2", "mobilenetv2")
     '@mobilenetv2'
+    >>> at_source("timm:resnet18", "timm:resnet18")
+    '@timm-resnet18-4968'
     """
-    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[-60:]
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", title)[-60:]
     if safe != name:  # it names a folder, and mustn't be another's
-        safe += "-" + hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+        safe += "-" + hashlib.blake2b(name.encode(), digest_size=2).hexdigest()
     return f"@{safe}"
 
 
@@ -101,6 +107,10 @@ class Bench:
     def seed(self) -> int:
         """The run's seed."""
         return self.run.plan.seed
+
+    def label(self, method: str, number: int | None = None) -> str:
+        """The name of a method's trial here, and of one of its other settings by their number."""
+        return f"{method}{'' if number is None else f'~{number + 1}'}{self.at}"
 
     @property
     def fit_rows(self) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from dataclasses import replace
@@ -72,13 +73,21 @@ class Search:
     Attributes:
         tried: trials, in the order they ran.
         skipped: methods that did not run, and why.
+        benches: source model → where its methods run.
     """
 
     def __init__(self, run: Run, bench: Bench, clock: Clock, reporter: Reporter) -> None:
         self.run, self.bench, self.clock, self.reporter = run, bench, clock, reporter
         self.tried: list[Trial] = []
         self.skipped: list[dict[str, str]] = []
+        self.benches = {bench.source.name: bench}
         self._forecasts: dict[str, Any] = run.remembered("trials/forecasts.json") or {}
+
+    def on(self, bench: Bench) -> Search:
+        """The same search on another source model: what is tried, skipped and decided is common."""
+        other = copy.copy(self)
+        other.bench = self.benches[bench.source.name] = bench
+        return other
 
     def best(self) -> Trial:
         """Run the methods and return the one to keep.
@@ -180,11 +189,20 @@ class Search:
 
     def epochs_of(self, name: str) -> int:
         """The epochs that were decided for a method; 0 where it didn't run."""
-        return int(self._forecasts.get(name, {}).get("epochs", 0))
+        return int(self.forecast_of(name).get("epochs", 0))
 
-    def left_for(self, whole: float) -> float:
-        """Seconds that are left, if a training of so many seconds wins and gets its control."""
-        return self.clock.left() - MARGIN * (whole + self.bench.data.sweep.seconds)
+    def forecast_of(self, name: str) -> dict[str, Any]:
+        """What was predicted and decided for a method on this source model; empty where nothing was."""
+        return dict(self._forecasts.get(self.bench.label(name)) or {})
+
+    def left_for(self, whole: float, best: Trial) -> float:
+        """Seconds that are left for looks and trainings.
+
+        Kept back is the control of the dearer one: of a training of so many seconds, should it
+        win, or of the best so far, should it stay.
+        """
+        work = max(whole + self.bench.data.sweep.seconds, best.seconds)
+        return self.clock.left() - MARGIN * work
 
     def _trained(self, name: str, method: Any, best: Trial | None) -> Trial | None:
         """Run a trained method if it has a chance and fits the budget."""
@@ -202,11 +220,8 @@ class Search:
         if recipe.point not in points:
             self.skip(name, f"{bench.source.name} has no freeze point {recipe.point!r}")
             return None
-        known = self._forecasts.get(name) or self._forecast(name, recipe)
-        if known["epochs"] < min(2, recipe.epochs):
-            needs = duration(known["fixed"] + 2 * known["each"])
-            left = duration(max(known["left"], 0))
-            self.skip(name, f"it would take {needs} at least, and {left} are left for it")
+        known = self.decide(name, recipe)
+        if not known["epochs"]:
             return None
         recipe = replace(recipe, epochs=known["epochs"])
         expected = known["fixed"] + known["each"] * recipe.epochs
@@ -216,6 +231,17 @@ class Search:
             f"{name}: {_score(trial)} in {duration(trial.seconds)} {trial.note}".rstrip()
         )
         return trial
+
+    def decide(self, name: str, recipe: Recipe) -> dict[str, Any]:
+        """The cost of a method here, and its epochs: 0, with a word to the user, where too few fit."""
+        label = self.bench.label(name)
+        known = self._forecasts.get(label) or self._forecast(label, recipe)
+        if known["epochs"] >= min(2, recipe.epochs):
+            return dict(known)
+        needs = duration(known["fixed"] + 2 * known["each"])
+        left = duration(max(known["left"], 0))
+        self.skip(label, f"it would take {needs} at least, and {left} are left for it")
+        return {**known, "epochs": 0}
 
     def _forecast(self, name: str, recipe: Recipe) -> dict[str, Any]:
         """Predict the cost and choose epochs that fit what is left for this method.

@@ -105,7 +105,7 @@ def solve(bench: Bench, method: ProbeMethod) -> Trial:
         "iterations": probe.iterations,
     }
     return Trial(
-        f"{method.name()}{bench.at}",
+        bench.label(method.name()),
         "finetune",
         {**method.values(), "penalty": bench.penalty},
         bench.measure(probe.held_out, judged),
@@ -235,8 +235,7 @@ def scratch(
     """Train the control from random weights; also give its probabilities on the test rows."""
     pixel = bench.pixels(recipe)
     try:
-        name = f"from_scratch{bench.at}"
-        folder = bench.run.folder / "trials" / name / f"epochs{recipe.epochs}"
+        folder = bench.run.folder / "trials" / "from_scratch" / f"epochs{recipe.epochs}"
         network, curve = _one(
             bench, folder, recipe, bench.fit_rows, pixel, pixel, -1.0, "from_scratch"
         )
