@@ -81,3 +81,27 @@ def test_a_control_that_was_faster_than_the_winner_runs_again_longer(search):
     assert more.epochs >= 3 * recipe.epochs
     again = search.longer("from_scratch", recipe, 10.0, trial(seconds=60.0))
     assert again == more, "decided once, and remembered for a resumed run"
+
+
+def test_with_a_budget_a_control_gets_the_winners_time_at_once_and_no_more_than_is_left(
+    search, monkeypatch
+):
+    object.__setattr__(search.run.plan, "budget", 300.0)
+    monkeypatch.setattr(module, "seconds_per_row", lambda *_: 0.0005)
+    each, recipe = 0.0005 * ROWS, Scratch(pictures=ROWS).recipe(SITUATION)
+    long = trial("partial", Partial().recipe(SITUATION), seconds=100.0)
+    search.clock.left = lambda: 200.0
+    epochs = fresh(search).control("from_scratch", recipe, long).epochs
+    assert 100.0 <= epochs * each <= 200.0
+    search.clock.left = lambda: 60.0
+    assert fresh(search).control("from_scratch", recipe, long).epochs * each <= 60.0
+
+
+def test_with_a_budget_a_control_runs_again_only_where_it_gets_further(search):
+    object.__setattr__(search.run.plan, "budget", 300.0)
+    recipe = Scratch(pictures=8 * ROWS).recipe(SITUATION)
+    search.clock.left = lambda: 25.0
+    again = search.longer("from_scratch", recipe, 20.0, trial(seconds=60.0))
+    assert recipe.epochs < again.epochs <= recipe.epochs * 25 / 20
+    search.clock.left = lambda: 15.0
+    assert fresh(search).longer("from_scratch", recipe, 20.0, trial(seconds=60.0)) is None

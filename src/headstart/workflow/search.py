@@ -135,7 +135,9 @@ class Search:
         """Give a trained control as many epochs as the winner's work amounts to.
 
         Counted, not timed, so that the same seed gives the same control; the recipe's own epochs
-        are the fewest, unless the budget leaves no room for them.
+        are the fewest, unless the budget leaves no room for them. Where the user gave a budget, a
+        control that would be faster than the winner gets its longer time at once, as far as the
+        budget reaches.
         """
         known = self._forecasts.get(name)
         if known is None:
@@ -148,20 +150,29 @@ class Search:
                 pixel.close()
             needed = math.ceil(MARGIN * self._effort(winner, recipe) / len(rows))
             room = int(max(self.clock.left(), 0) / max(each * 1.15, 1e-9))
-            wanted = max(needed, min(recipe.epochs, max(room, 1)))
-            known = self._remember(name, {"each": each, "epochs": _step(wanted)})
+            wanted = _step(max(needed, min(recipe.epochs, max(room, 1))))
+            if self.run.plan.budget is not None:
+                if needed * each < winner.seconds - START_UP:
+                    wanted = max(wanted, math.ceil(MARGIN * winner.seconds / max(each, 1e-9)))
+                wanted = max(needed, min(wanted, room))
+            known = self._remember(name, {"each": each, "epochs": wanted})
         return replace(recipe, epochs=known["epochs"])
 
     def longer(self, name: str, recipe: Recipe, took: float, winner: Trial) -> Recipe | None:
-        """More epochs for a control that was faster than its work promised; None if it was not."""
+        """More epochs for a control that was faster than its work promised.
+
+        None if it was not, or if the user's budget leaves no room for more than it had.
+        """
         if took >= winner.seconds - START_UP:
             return None
         again = f"{name} again"
         known = self._forecasts.get(again)
         if known is None:
-            wanted = math.ceil(MARGIN * recipe.epochs * winner.seconds / max(took, 1e-9))
-            known = self._remember(again, {"took": took, "epochs": _step(wanted)})
-        return replace(recipe, epochs=known["epochs"])
+            wanted = _step(math.ceil(MARGIN * recipe.epochs * winner.seconds / max(took, 1e-9)))
+            if self.run.plan.budget is not None:
+                wanted = min(wanted, int(self.clock.left() * recipe.epochs / max(took, 1e-9)))
+            known = self._remember(again, {"took": took, "epochs": wanted})
+        return replace(recipe, epochs=known["epochs"]) if known["epochs"] > recipe.epochs else None
 
     def _effort(self, winner: Trial, control: Recipe) -> float:
         """The winner's work, in pictures trained at the control's size."""
