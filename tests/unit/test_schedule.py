@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +21,7 @@ from headstart.workflow.search import MARGIN, Search
 from headstart.workflow.trials import Trial
 
 ROWS, FIXED = 400, 4.0
-EACH = {"one": 0.5, "two": 0.4, "dear": 50.0}
+EACH = {"one": 0.5, "two": 0.4, "dear": 500.0}
 """Seconds of an epoch of ``partial`` on each source model."""
 SITUATION = Situation(ROWS, 2, 224, 224, "blocks.5")
 
@@ -50,7 +51,7 @@ def bench(name: str, at: str) -> SimpleNamespace:
         seed=0,
         classes=2,
         targets=np.zeros(ROWS, int),
-        source=SimpleNamespace(name=name, macs={"one": 400, "two": 300, "dear": 4000}[name]),
+        source=SimpleNamespace(name=name, macs={"one": 400, "two": 300, "dear": 400_000}[name]),
         data=SimpleNamespace(
             masks=masks, rows=list(range(ROWS)), sweep=SimpleNamespace(seconds=1.0)
         ),
@@ -105,15 +106,16 @@ class World:
 
     def glance(self, bench, name, recipe):
         self.looked.append((name, recipe))
+        begun = self.now
         self.now += self.pace * EACH[bench.source.name] * 0.8 / 5.0 * recipe.epochs
-        if name in ("partial@two",):
+        if name == "partial@two":
             self.now += FIXED
-        loss = self.losses.get(bench.source.name, 0.5)
-        return {"score": 0.5, "loss": loss + len(self.looked) * 1e-3, "seconds": 1.0}
+        loss = self.losses.get(bench.source.name, 0.5) + zlib.crc32(name.encode()) % 997 * 1e-5
+        return {"score": 0.5, "loss": loss, "seconds": self.now - begun}
 
     def train(self, bench, name, values, recipe, standing):
         self.trained.append((name, recipe))
-        self.now += EACH[bench.source.name] * recipe.epochs
+        self.now += self.pace * EACH[bench.source.name] * recipe.epochs
         return self.trial(bench, name, self.gains.get(bench.source.name, 0.0), recipe)
 
     def trial(self, bench, name, gain, recipe):
@@ -176,22 +178,32 @@ def test_without_a_contender_it_tunes_as_with_one_source_model(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("left", [30.0, 45.0, 60.0, 90.0, 150.0, 300.0])
-@pytest.mark.parametrize("pace", [1.0, 3.0])
-def test_the_budget_holds_with_room_for_the_control(tmp_path, monkeypatch, left, pace):
-    """Also where looks take three times what was predicted."""
+def test_the_budget_holds_with_room_for_the_control(tmp_path, monkeypatch, left):
     world = World(tmp_path / "run", monkeypatch, left=left, gains={"two": 0.2})
-    world.pace = pace
     _, kept = world.spend()
     whole = max([EACH["two"] * recipe.epochs for _, recipe in world.trained], default=0.0)
     assert world.end - world.now >= MARGIN * max(whole, kept.seconds) - 0.01
+
+
+def test_slower_looks_leave_room_for_the_control(tmp_path, monkeypatch):
+    """Everything takes three times what was predicted: fewer are looked at, and fewer trained."""
+    for name in ("one", "two"):
+        monkeypatch.setitem(EACH, name, 5.0)
+    world = World(tmp_path / "run", monkeypatch, left=1500.0, gains={"two": 0.2})
+    world.search._forecasts["partial"]["each"] = 5.0
+    world.pace = 3.0
+    _, kept = world.spend()
+    whole = 3 * 5.0 * Partial().recipe(SITUATION).epochs
+    assert 2 <= len(world.looked) < 27
+    assert world.end - world.now >= MARGIN * (whole if world.trained else kept.seconds) * 0.85
 
 
 def test_what_can_not_be_afforded_is_not_even_timed(tmp_path, monkeypatch):
     world = World(tmp_path / "run", monkeypatch)
     world.spend(ranking(place("one", 0.6), place("dear", 0.4)))
     assert "partial@dear" not in [name for name, _ in world.looked]
-    whole = [s["method"] for s in world.search.skipped]
-    assert "partial@dear" in whole
+    assert "partial@dear" in [one["method"] for one in world.search.skipped]
+    assert len(world.looked) > 10 and not world.forecasts
     assert "linear_probe@dear" in [trial.method for trial in world.search.tried]
     late = World(tmp_path / "late", monkeypatch, left=14.0)
     late.spend()
@@ -199,10 +211,28 @@ def test_what_can_not_be_afforded_is_not_even_timed(tmp_path, monkeypatch):
     assert "are left" in late.search.skipped[0]["why"]
 
 
+def test_a_dear_one_stays_out_where_it_leaves_no_room_for_others(tmp_path, monkeypatch):
+    monkeypatch.setitem(EACH, "dear", 40.0)
+    world = World(tmp_path / "run", monkeypatch)
+    known = ranking(place("one", 0.5), place("dear", 0.3), place("two", 0.2))
+    found = bench
+
+    def cheap(name, at):
+        made = found(name, at)
+        made.source.macs = 400
+        return made
+
+    monkeypatch.setattr(f"{__name__}.bench", cheap)
+    world.spend(known)
+    assert world.forecasts == ["partial@dear", "partial@two"]
+    assert {name.partition("@")[2] for name, _ in world.looked} == {"", "two"}
+    why = {one["method"]: one["why"] for one in world.search.skipped}
+    assert "too little for others" in why["partial@dear"]
+
+
 def test_with_little_time_the_contender_is_trained_at_once(tmp_path, monkeypatch):
-    epochs = Partial().recipe(SITUATION).epochs
-    enough = FIXED + EACH["two"] * epochs + MARGIN * (EACH["two"] * epochs + 1) + 3
-    world = World(tmp_path / "run", monkeypatch, left=enough, gains={"two": 0.2})
+    monkeypatch.setattr(module, "affordable", lambda *_: 0)
+    world = World(tmp_path / "run", monkeypatch, left=40.0, gains={"two": 0.2})
     _, kept = world.spend()
     assert not world.looked and [name for name, _ in world.trained] == ["partial@two"]
     assert kept.method == "partial@two"

@@ -27,6 +27,9 @@ from headstart.workflow.tune import tune
 
 __all__ = ["FitResult", "fit", "fit_dataset"]
 
+RANKING_SHARE = 0.35
+"""Of a user's budget, at most, goes into the features of source models that are ranked."""
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -177,7 +180,7 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
     data = prepare(run, dataset, source, cache, reporter)
     ranking: dict[str, Any] = {}
     if len(names) > 1:
-        ranking = _ranked(run, data, names, cache, reporter)
+        ranking = _ranked(run, data, names, cache, reporter, clock)
         source = _admit(run, ranking["chosen"])
         data = with_source(data, source, cache, reporter)
     _doubt(source, data, reporter)
@@ -216,11 +219,12 @@ def _doubt(source: ImageSource, data: Pictures, reporter: Reporter) -> None:
 
 
 def _ranked(
-    run: Run, data: Pictures, names: list[str], cache: Cache, reporter: Reporter
+    run: Run, data: Pictures, names: list[str], cache: Cache, reporter: Reporter, clock: Clock
 ) -> dict[str, Any]:
     """Rank several source models, or recall how a resumed run ranked them."""
     known: dict[str, Any] | None = run.remembered("ranking.json")
     if known is None:
+        end = clock.spent + RANKING_SHARE * max(clock.left(), 0.0)
         ranking = rank_prepared(
             run,
             data,
@@ -228,7 +232,10 @@ def _ranked(
             cache,
             reporter,
             thorough=run.plan.source == ALL,
+            left=None if run.plan.budget is None else lambda: end - clock.spent,
         )
+        for one in ranking.skipped:
+            reporter.say(f"{one['source']}: skipped, as {one['why']}")
         known = run.remember("ranking.json", ranking.as_dict())
     if known["mismatch"]:
         reporter.say(known["mismatch"])

@@ -9,7 +9,7 @@ from typing import Any
 from headstart.errors import HeadstartError
 from headstart.methods.base import configure, searched
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
-from headstart.selection.halving import affordable, survivors
+from headstart.selection.halving import affordable, corrected, survivors
 from headstart.workflow.bench import Bench, plain
 from headstart.workflow.search import Search, duration, ranked
 from headstart.workflow.trials import Trial, glance, solve, trained
@@ -126,29 +126,45 @@ class Schedule:
         return float(place["seconds"] * max(rows - place["rows"], place["rows"]) / place["rows"])
 
     def _arms(self, best: Trial) -> list[dict[str, Any]]:
-        """The arms that can be afforded, in the order in which they get their looks."""
-        pairs = [
+        """The arms that can be afforded, in the order in which they get their looks.
+
+        Where they would be fewer than two for each pair of a method and a source model, the dearest
+        pairs stay out, as long as that makes room for more.
+        """
+        made = [
             self._pair(search, method, best)
             for method in self._methods()
             for search in self.searches.values()
         ]
+        pairs = [pair for pair in made if pair]
+        cheap = sorted(range(len(pairs)), key=lambda place: pairs[place][0]["whole"])
+        chosen: list[dict[str, Any]] = []
+        for count in range(len(pairs), 0, -1):
+            arms = self._afforded([pairs[place] for place in sorted(cheap[:count])], best)
+            chosen = arms if len(arms) > len(chosen) else chosen
+            if len(chosen) >= 2 * count:
+                break
+        new = next((pair[0] for pair in pairs if not pair[0]["settings"]), None)
+        if not chosen and new:  # too few to choose from by looks: the likeliest one, at once
+            fits = new["fixed"] + new["whole"] <= self.first.left_for(new["whole"], best)
+            chosen = [new] if fits else []
+        taken = {(arm["source"], arm["method"]) for arm in chosen}
+        for pair in pairs:
+            if (pair[0]["source"], pair[0]["method"]) not in taken:
+                told = duration(pair[0]["look"] + pair[0]["whole"])
+                label = self.searches[pair[0]["source"]].bench.label(pair[0]["method"])
+                self.first.skip(
+                    f"{label}, other settings" if pair[0]["settings"] else label,
+                    f"a look and a training take {told}, which leaves too little for others",
+                )
+        return chosen
+
+    def _afforded(self, pairs: list[list[dict[str, Any]]], best: Trial) -> list[dict[str, Any]]:
+        """As many arms as there is time for, the pairs taking turns."""
         turns = [arm for turn in zip_longest(*pairs) for arm in turn if arm is not None]
-        if not turns:
-            return []
         wholes = [float(arm["whole"]) for arm in turns]
         left = self.first.left_for(max(wholes), best)
-        count = affordable([arm["look"] for arm in turns], wholes, left)
-        if count:
-            return turns[:count]
-        new = next((arm for arm in turns if not arm["settings"]), None)
-        if new and new["fixed"] + new["whole"] <= self.first.left_for(new["whole"], best):
-            return [new]  # too few to choose from by looks: the likeliest one, at once
-        needs = sum(arm["look"] for arm in turns[:2]) + max(wholes[:2])
-        self.first.skip(
-            "other source models and settings",
-            f"looks and a training take {duration(needs)}, and {duration(max(left, 0))} are left",
-        )
-        return []
+        return turns[: affordable([float(arm["look"]) for arm in turns], wholes, left)]
 
     def _methods(self) -> list[str]:
         """Methods that passed the gate on the first source model, the best so far first."""
@@ -184,7 +200,13 @@ class Schedule:
         if not first:
             settings, labels = [{}, *settings], [bench.label(method), *labels]
         fixed = 0.0 if first else float(known["fixed"])
-        if look + fixed + whole > search.left_for(whole, best):
+        left = search.left_for(whole, best)
+        if look + fixed + whole > left:
+            needs = duration(look + fixed + whole)
+            told = labels[0] if not first else f"{method}, other settings"
+            search.skip(
+                told, f"a look and a training take {needs}, and {duration(max(left, 0))} are left"
+            )
             return []
         out = []
         for number, (values, label) in enumerate(zip(settings, labels, strict=True)):
@@ -218,19 +240,23 @@ class Schedule:
             if len(sources) > 1
             else f"A short look at {len(arms)} settings of {arms[0]['source']}"
         )
-        cheapest = min(arm["whole"] for arm in arms)
         for arm in arms[len(looks) :]:
             search = self.searches[arm["source"]]
-            if "stopped" not in self.known and len(looks) >= 2:
-                left = search.left_for(cheapest, best) - cheapest
-                if arm["look"] > left:
-                    self.known["stopped"] = len(looks)
-                    self._write()
-            if self.known.get("stopped") == len(looks):
+            whole = min(self._expected(search, one) for one in arms)
+            if len(looks) >= 2 and arm["look"] + whole > search.left_for(whole, best):
+                del arms[len(looks) :]  # too late for more: what was seen is followed up
+                self._write()
                 break
             recipe = recipe_with(search, arm["method"], arm["settings"], LOOK)
             looks.append(glance(search.bench, arm["label"], recipe))
             self._write()
+
+    def _expected(self, search: Search, arm: dict[str, Any]) -> float:
+        """What an arm's whole training will take, now that there were looks."""
+        taken = [look["seconds"] for look in self.known["looks"]]
+        predicted = [one["look"] for one in self.known["arms"][: len(taken)]]
+        trainings = len(search.bench.folds_for(arm["method"])) + 1
+        return corrected(float(arm["whole"]), trainings, predicted, taken)
 
     def _follow(self, best: Trial) -> Trial:
         """Train the best third of what was looked at; the best of all so far."""
@@ -240,7 +266,7 @@ class Schedule:
         for number in going:
             arm = arms[number]
             search = self.searches[arm["source"]]
-            cost = arm["whole"] + (0.0 if looks else arm["fixed"])
+            cost = self._expected(search, arm) + (0.0 if looks else arm["fixed"])
             if str(number) not in self.known["goes"]:
                 self.known["goes"][str(number)] = cost <= search.left_for(cost, best)
                 self._write()

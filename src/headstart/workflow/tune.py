@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from headstart.methods.base import Recipe, configure, searched
-from headstart.selection.halving import Range, affordable, draw, survivors
+from headstart.selection.halving import Range, affordable, corrected, draw, survivors
 from headstart.workflow.forecast import forecast
 from headstart.workflow.search import Search
 from headstart.workflow.trials import Trial, glance, trained
@@ -50,6 +50,10 @@ def tune(search: Search, best: Trial) -> Trial:
             continue
         search.reporter.say(f"{name}: a short look at {len(plan['settings'])} other settings")
         for number in range(len(plan["looks"]), len(plan["settings"])):
+            if _late(search, plan, best):
+                plan["settings"] = plan["settings"][:number]
+                run.remember(FILE, known)
+                break
             recipe = recipe_with(search, name, plan["settings"][number], LOOK)
             plan["looks"].append(glance(search.bench, search.bench.label(name, number), recipe))
             run.remember(FILE, known)
@@ -82,7 +86,22 @@ def _plan(search: Search, name: str, best: Trial) -> dict[str, Any]:
         needs = FEWEST * look + whole
         why = f"looks and a training take {needs:.0f} s, and {max(left, 0):.0f} s are left"
         count = 0
-    return {"settings": drawn[:count], "looks": [], "whole": whole, "goes": {}, "why": why}
+    costs = {"look": look, "whole": whole, "trainings": len(bench.folds_for(name)) + 1}
+    return {"settings": drawn[:count], "looks": [], "goes": {}, "why": why, **costs}
+
+
+def _late(search: Search, plan: dict[str, Any], best: Trial) -> bool:
+    """Whether looks took so much longer than predicted that no whole training would fit any more."""
+    if len(plan["looks"]) < FEWEST:
+        return False
+    whole = _expected(plan)
+    return bool(plan["look"] + whole > search.left_for(whole, best))
+
+
+def _expected(plan: dict[str, Any]) -> float:
+    """What a whole training will take, now that there were looks."""
+    taken = [look["seconds"] for look in plan["looks"]]
+    return corrected(plan["whole"], plan["trainings"], [plan["look"]] * len(taken), taken)
 
 
 def drawn_settings(search: Search, name: str) -> list[dict[str, Any]]:
@@ -98,7 +117,8 @@ def _whole(
     """Train one setting whole, if there still is time, and keep it where it surely is better."""
     plan = known[name]
     if str(number) not in plan["goes"]:
-        plan["goes"][str(number)] = plan["whole"] <= search.left_for(plan["whole"], best)
+        whole = _expected(plan)
+        plan["goes"][str(number)] = whole <= search.left_for(whole, best)
         search.run.remember(FILE, known)
     if not plan["goes"][str(number)]:
         return best
