@@ -55,7 +55,7 @@ def test_the_second_source_model_is_taken_also_after_an_interruption(photos, twi
             photos,
             source=f"efficientnet_lite0,{twin}",
             methods=["linear_probe", "partial"],
-            settings={**QUICK, "partial": {"epochs": "2", "views": "1"}},
+            settings={**QUICK, "partial": {"epochs": "2", "views": "1", "point": "blocks.5"}},
             budget="10m",
             out=tmp_path / "run",
         )

@@ -23,7 +23,7 @@ from headstart.sources.base import ImageSource, SourceModel, available
 from headstart.types import Reporter
 from headstart.workflow import modality, pictures
 from headstart.workflow.admit import admit
-from headstart.workflow.pace import Pace
+from headstart.workflow.pace import Pace, work_of
 from headstart.workflow.pictures import Pictures
 from headstart.workflow.plan import Plan, Run
 from headstart.workflow.prepare import Prepared, read_given
@@ -169,16 +169,15 @@ def rank_prepared(
     """Rank source models on the learn rows of a prepared data set, on a growing subset of them.
 
     Args:
-        run, data, sources, cache, reporter: of the run.
-        thorough: all candidates on all rows at once.
-        left: the seconds that the candidates' features may still take. The cheapest come first
-            then; one that no longer fits is skipped, and the subset stops growing.
+        run, data, sources, cache, reporter, thorough: of the run; all candidates on all rows.
+        left: the seconds that features may still take. The cheapest come first then; one that
+            no longer fits is skipped, and the subset stops growing.
     """
     begun = time.perf_counter()
     contest, pace = _Contest(run, data, cache, reporter), Pace(left)
-    costs = {source.name: contest.room.cost(source) for source in sources}
-    pace.note(costs[sources[0].name] * data.sweep.computed, data.sweep.seconds)
-    order = sorted(sources, key=lambda one: costs[one.name]) if left else sources
+    works = {source.name: work_of(source) for source in sources}
+    pace.note(works[sources[0].name] * data.sweep.computed, data.sweep.seconds)
+    order = sorted(sources, key=lambda one: works[one.name]) if left else sources
     alive = {source.name: source for source in order}
     skipped: list[dict[str, str]] = []
     places: dict[str, dict[str, Any]] = {}
@@ -187,12 +186,12 @@ def rank_prepared(
     standings: list[ranker.Standing] = []
     before = 0
     for size in sizes:
-        if before and not pace.fits((size - before) * sum(costs[name] for name in alive)):
+        if before and not pace.fits((size - before) * sum(works[name] for name in alive)):
             break
         hits: dict[str, Array] = {}
         losses: dict[str, Array] = {}
         for name in list(alive):
-            work, spent = costs[name] * (size - before), contest.seconds.get(name, 0.0)
+            work, spent = works[name] * (size - before), contest.seconds.get(name, 0.0)
             try:
                 if not before and name != sources[0].name:
                     pace.afford(work)
@@ -214,6 +213,7 @@ def rank_prepared(
             alive = {one.name: alive[one.name] for one in standings if one.best >= ranker.HOPELESS}
             if len(alive) == 1 or standings[0].best >= ranker.SURE:
                 break
+    costs = {name: contest.room.cost(source) for name, source in alive.items()}
     chosen, tied = ranker.choose([one for one in standings if one.name in alive], costs)
     for name in alive:
         places[name]["scores"] = contest.scores(alive[name], int(places[name]["rows"]))

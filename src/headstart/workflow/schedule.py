@@ -11,6 +11,7 @@ from headstart.methods.base import configure, searched
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.selection.halving import affordable, corrected, survivors
 from headstart.workflow.bench import Bench, plain
+from headstart.workflow.pace import work_of
 from headstart.workflow.search import Search, duration, ranked
 from headstart.workflow.trials import Trial, glance, solve, trained
 from headstart.workflow.tune import LOOK, drawn_settings, recipe_with, tune
@@ -219,8 +220,7 @@ class Schedule:
     def _plausible(self, search: Search, method: str, best: Trial) -> bool:
         """Whether a few epochs may fit, by multiply-adds: a forecast takes seconds itself."""
         known = self.first.forecast_of(method)
-        ours, theirs = search.bench.source.macs, self.first.bench.source.macs
-        ratio = ours / theirs if ours and theirs else 1.0
+        ratio = work_of(search.bench.source) / work_of(self.first.bench.source)
         label = search.bench.label(method)
         needs = known["each"] * ratio  # one epoch: a guess that must not rule out wrongly
         left = search.left_for(needs, best)
