@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 import headstart
+from headstart.data.dataset import read
 from headstart.errors import Interrupted
-from headstart.sources.base import find
+from headstart.features.cache import Cache
+from headstart.progress import Silent
+from headstart.sources.base import find, find_image
 from headstart.workflow import schedule
+from headstart.workflow.pictures import prepare
+from headstart.workflow.plan import Plan, Run
+from headstart.workflow.rank import rank_prepared
 from headstart.workflow.search import Search
 
 from .conftest import QUICK
@@ -103,3 +109,14 @@ def test_one_source_model_with_a_budget_knows_nothing_of_it(photos, tmp_path):
     )
     assert not (run.folder / schedule.FILE).exists()
     assert {trial["source"] for trial in run.summary["tried"]} == {"efficientnet_lite0"}
+
+
+def test_a_ranking_without_time_skips_what_does_not_fit(photos, twin, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    sources, cache = [find_image("efficientnet_lite0"), find_image(twin)], Cache()
+    run = Run.create(Plan(data=str(photos), source="x,y"), tmp_path / "run")
+    data = prepare(run, read(photos), sources[0], cache, Silent())
+    found = rank_prepared(run, data, sources, cache, Silent(), left=lambda: 0.0)
+    assert found.chosen == "efficientnet_lite0"
+    assert [one["source"] for one in found.skipped] == [twin]
+    assert "0 s are left" in found.skipped[0]["why"]
