@@ -190,7 +190,7 @@ class Schedule:
         elif not self._plausible(search, method, best):
             return []
         else:
-            known = search.decide(method, recipe)
+            known = search.decide(method, recipe, best)
         if not known["epochs"]:
             return []
         share = float(bench.data.masks[bench.folds_for(method)[0]].mean()) / bench.passes(method)

@@ -231,7 +231,7 @@ class Search:
         if recipe.point not in points:
             self.skip(name, f"{bench.source.name} has no freeze point {recipe.point!r}")
             return None
-        known = self.decide(name, recipe)
+        known = self.decide(name, recipe, best)
         if not known["epochs"]:
             return None
         recipe = replace(recipe, epochs=known["epochs"])
@@ -243,10 +243,10 @@ class Search:
         )
         return trial
 
-    def decide(self, name: str, recipe: Recipe) -> dict[str, Any]:
+    def decide(self, name: str, recipe: Recipe, best: Trial | None) -> dict[str, Any]:
         """The cost of a method here, and its epochs: 0, with a word to the user, where too few fit."""
         label = self.bench.label(name)
-        known = self._forecasts.get(label) or self._forecast(label, recipe)
+        known = self._forecasts.get(label) or self._forecast(label, recipe, best)
         if known["epochs"] >= min(2, recipe.epochs):
             return dict(known)
         needs = duration(known["fixed"] + 2 * known["each"])
@@ -254,14 +254,16 @@ class Search:
         self.skip(label, f"it would take {needs} at least, and {left} are left for it")
         return {**known, "epochs": 0}
 
-    def _forecast(self, name: str, recipe: Recipe) -> dict[str, Any]:
+    def _forecast(self, name: str, recipe: Recipe, best: Trial | None) -> dict[str, Any]:
         """Predict the cost and choose epochs that fit what is left for this method.
 
         The larger half belongs to the control: it gets as long as the winner took, features
-        included, in whole epochs.
+        included, in whole epochs. Of a user's budget, the control of the best so far is kept too.
         """
         fixed, each = forecast(self.bench, name, recipe)
         left = (self.clock.left() - self.bench.data.sweep.seconds) / CONTROL_SHARE
+        if best is not None and self.run.plan.budget is not None:
+            left = min(left, self.clock.left() - MARGIN * best.seconds)
         fits = [
             step
             for step in (*GRID, recipe.epochs)
