@@ -278,7 +278,9 @@ class Schedule:
     def _train(self, search: Search, arm: dict[str, Any], best: Trial, among: int) -> Trial:
         """Train one arm whole, and keep it where it is surely better."""
         recipe = recipe_with(search, arm["method"], arm["settings"], 1)
-        trial = trained(search.bench, arm["label"], arm["settings"], recipe, best.score)
+        given = configure("finetune", arm["method"], self.run.plan.settings.get(arm["method"]))
+        values = {**given.values(), **arm["settings"]}
+        trial = trained(search.bench, arm["label"], values, recipe, best.score)
         search.tried.append(trial)
         wins = trial.state is not None and search.beats(trial, best, among)
         search.reporter.say(f"{trial.method}: {trial.score * 100:.1f} %, {trial.note}")
