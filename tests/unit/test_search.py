@@ -12,9 +12,10 @@ from headstart.methods.control.from_scratch import Method as Scratch
 from headstart.methods.finetune.full import Method as Full
 from headstart.methods.finetune.partial import Method as Partial
 from headstart.progress import Silent
+from headstart.selection.allot import GRID, allot
 from headstart.workflow import search as module
 from headstart.workflow.plan import Plan, Run
-from headstart.workflow.search import GRID, Search
+from headstart.workflow.search import Search
 from headstart.workflow.trials import Trial
 
 ROWS = 400
@@ -117,3 +118,22 @@ def test_of_a_budget_the_control_of_the_best_so_far_is_kept(search, monkeypatch,
     best = trial("partial", Partial().recipe(SITUATION), seconds=40.0)
     recipe = Full(epochs=20).recipe(SITUATION)
     assert search.decide("full", recipe, best)["epochs"] == epochs
+def test_folds_go_before_views_and_views_before_epochs():
+    passes = [5.0, 4.2, 3.4, 2.6, 1.8]
+
+    def at(left: float):
+        return allot(left, 10, 6, 20.0, 20.0, passes)
+
+    whole, fewer, single, short, none = (at(left) for left in (300, 110, 75, 40, 5))
+    assert (whole.given_up, whole.views, whole.epochs) == (0, 6, 10)
+    assert 0 < fewer.given_up < 4 and fewer.views == 6 and fewer.epochs >= 6
+    assert single.given_up == 4 and single.views == 6 and single.epochs >= 6
+    assert short.given_up == 4 and short.views == 2 and short.epochs < 6
+    assert none.epochs == 0
+    for left, found in ((300, whole), (110, fewer), (75, single), (40, short)):
+        assert found.fixed + found.each * found.epochs <= left
+
+
+def test_folds_are_kept_where_a_gain_could_not_be_seen_without_them():
+    found = allot(60.0, 10, 0, 0.0, 20.0, [5.0])
+    assert (found.given_up, found.epochs) == (0, 3)

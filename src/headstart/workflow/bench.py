@@ -102,6 +102,8 @@ class Bench:
         self.classes = len(data.classes)
         self._features: Array | None = None
         self.penalty = 0.05
+        self.most_folds: dict[str, int] = {}
+        """Method → the most folds that the budget has room for."""
 
     @property
     def seed(self) -> int:
@@ -218,30 +220,37 @@ class Bench:
             seed=self.seed,
         )
 
-    def folds_for(self, method: str) -> list[int]:
-        """Which folds a trained method is judged on, by its name or a trial's label."""
-        masks = self.data.masks
-        need = JUDGED_ROWS.get(plain(method), 200)
+    def folds_for(self, method: str, most: int = 0) -> list[int]:
+        """Which folds a trained method is judged on; by its name or a trial's label.
+
+        Args:
+            method: its name or a trial's label.
+            most: folds; 0 takes as many as the budget has room for.
+        """
+        masks, method = self.data.masks, plain(method)
+        need = JUDGED_ROWS.get(method, 200)
+        most = most or self.most_folds.get(method, len(masks))
         once = masks[: _folds_in_one_repeat(masks)]
         chosen, rows = [], 0
         for index, mask in enumerate(once):
             chosen.append(index)
             rows += int((~mask).sum())
-            if rows >= need:
+            if rows >= need or len(chosen) >= most:
                 break
         return chosen
 
-    def judged_by(self, method: str) -> int:
+    def judged_by(self, method: str, most: int = 0) -> int:
         """How many validation rows a trained method is judged on."""
-        return max(1, sum(int((~self.data.masks[index]).sum()) for index in self.folds_for(method)))
+        folds = self.folds_for(method, most)
+        return max(1, sum(int((~self.data.masks[index]).sum()) for index in folds))
 
     def points(self) -> list[str]:
         """The source model's freeze points."""
         return list(self.source.build(pretrained=False).stages)[:-1]
 
-    def passes(self, method: str) -> float:
+    def passes(self, method: str, most: int = 0) -> float:
         """How many trainings on all rows a trial amounts to: its folds and the final one."""
-        total = sum(self.data.masks[index].mean() for index in self.folds_for(method))
+        total = sum(self.data.masks[index].mean() for index in self.folds_for(method, most))
         return float(total + (0 if self.keeps_fold(method) else self.fit_rows.mean()))
 
     def keeps_fold(self, method: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +16,11 @@ from headstart.methods.base import Recipe, configure
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.methods.regularise.base import settled
 from headstart.registry import names
+from headstart.selection.allot import GRID, allot
 from headstart.selection.worth import SURE, better, prospect
 from headstart.train.loop import seconds_per_row
 from headstart.types import Reporter
-from headstart.workflow.bench import Bench
+from headstart.workflow.bench import Bench, plain
 from headstart.workflow.forecast import forecast
 from headstart.workflow.plan import Run
 from headstart.workflow.soup import soup
@@ -41,8 +42,6 @@ PROBE_EFFORT, TAIL_EFFORT = 2.0, 0.1
 solution; and one pass through the layers before, or after, a freeze point."""
 START_UP = 10.0
 """Seconds of a winner's time that may be start-up (an engine compiled, a file read) and not work."""
-GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Epochs are taken from here, so that small differences in speed give the same recipe."""
 
 
 class Clock:
@@ -154,7 +153,12 @@ class Search:
             if self.run.plan.budget is not None:
                 if needed * each < winner.seconds - START_UP:
                     wanted = max(wanted, math.ceil(MARGIN * winner.seconds / max(each, 1e-9)))
-                wanted = max(needed, min(wanted, room))
+                wanted = max(min(wanted, room), 1)
+            if wanted < needed:
+                self.reporter.say(
+                    f"{name}: the budget has room for {wanted} of the {needed} epochs that match "
+                    "the model's work, so the gain over it may look larger than it is"
+                )
             known = self._remember(name, {"each": each, "epochs": wanted})
         return replace(recipe, epochs=known["epochs"])
 
@@ -198,10 +202,6 @@ class Search:
             keep=settled(recipe.keep, settings, "keep"),
         )
 
-    def epochs_of(self, name: str) -> int:
-        """The epochs that were decided for a method; 0 where it didn't run."""
-        return int(self.forecast_of(name).get("epochs", 0))
-
     def forecast_of(self, name: str) -> dict[str, Any]:
         """What was predicted and decided for a method on this source model; empty where nothing was."""
         return dict(self._forecasts.get(self.bench.label(name)) or {})
@@ -234,7 +234,7 @@ class Search:
         known = self.decide(name, recipe, best)
         if not known["epochs"]:
             return None
-        recipe = replace(recipe, epochs=known["epochs"])
+        recipe = replace(recipe, epochs=known["epochs"], views=known.get("views", recipe.views))
         expected = known["fixed"] + known["each"] * recipe.epochs
         self.reporter.say(f"{name}: {recipe.epochs} epochs, about {duration(expected)}")
         trial = trained(bench, name, method.values(), recipe, best.score if best else 0.0)
@@ -244,9 +244,14 @@ class Search:
         return trial
 
     def decide(self, name: str, recipe: Recipe, best: Trial | None) -> dict[str, Any]:
-        """The cost of a method here, and its epochs: 0, with a word to the user, where too few fit."""
+        """The cost of a method here, and its folds, views and epochs.
+
+        The epochs are 0, with a word to the user, where too few fit.
+        """
         label = self.bench.label(name)
         known = self._forecasts.get(label) or self._forecast(label, recipe, best)
+        if "folds" in known:
+            self.bench.most_folds[name] = known["folds"]
         if known["epochs"] >= min(2, recipe.epochs):
             return dict(known)
         needs = duration(known["fixed"] + 2 * known["each"])
@@ -255,23 +260,28 @@ class Search:
         return {**known, "epochs": 0}
 
     def _forecast(self, name: str, recipe: Recipe, best: Trial | None) -> dict[str, Any]:
-        """Predict the cost and choose epochs that fit what is left for this method.
+        """Predict the cost and choose folds, views and epochs that fit what is left for this method.
 
         The larger half belongs to the control: it gets as long as the winner took, features
         included, in whole epochs. Of a user's budget, the control of the best so far is kept too.
+        Folds are given up only as long as a gain could still be seen.
         """
-        fixed, each = forecast(self.bench, name, recipe)
-        left = (self.clock.left() - self.bench.data.sweep.seconds) / CONTROL_SHARE
+        bench = self.bench
+        fixed, each = forecast(bench, name, recipe)
+        left = (self.clock.left() - bench.data.sweep.seconds) / CONTROL_SHARE
         if best is not None and self.run.plan.budget is not None:
             left = min(left, self.clock.left() - MARGIN * best.seconds)
-        fits = [
-            step
-            for step in (*GRID, recipe.epochs)
-            if step <= recipe.epochs and fixed + each * step <= left
-        ]
-        return self._remember(
-            name, {"fixed": fixed, "each": each, "epochs": max(fits, default=0), "left": left}
-        )
+        gain = registry.load("methods.finetune", plain(name)).Method.relative_gain
+        most, passes = len(bench.folds_for(name)), [bench.passes(name)]
+        for folds in range(most - 1, 0, -1):
+            judged = min(best.judged if best else 0, bench.judged_by(name, folds))
+            if best and not prospect(name, best.score, judged, gain, eager=True).go:
+                break
+            passes.append(bench.passes(name, folds))
+        found = allot(left, recipe.epochs, recipe.views, fixed, each, passes)
+        known = {**asdict(found), "folds": most - found.given_up, "left": left}
+        return self._remember(name, known)
+
 
     def _remember(self, name: str, known: dict[str, Any]) -> dict[str, Any]:
         """Write a decision down before acting on it, so that a resumed run takes the same."""

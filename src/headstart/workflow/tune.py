@@ -135,4 +135,6 @@ def recipe_with(search: Search, name: str, settings: dict[str, Any], share: int)
     """A method's recipe with some settings, and one in ``share`` of its epochs."""
     method = configure("finetune", name, search.run.plan.settings.get(name))
     recipe = search.recipe(replace(method, **settings))
-    return replace(recipe, epochs=math.ceil((search.epochs_of(name) or recipe.epochs) / share))
+    known = search.forecast_of(name)
+    epochs = math.ceil((known.get("epochs") or recipe.epochs) / share)
+    return replace(recipe, epochs=epochs, views=known.get("views", recipe.views))
