@@ -57,8 +57,9 @@ def bench(name: str, at: str) -> SimpleNamespace:
         ),
         situation=lambda: SITUATION,
         points=lambda: ["blocks.5"],
-        folds_for=lambda name: [0, 1, 2, 3, 4],
-        passes=lambda name: 5.0,
+        folds_for=lambda name, most=0: [0],
+        most_folds={},
+        passes=lambda name, most=0: 5.0,
     )
     made.label = lambda method, number=None: Bench.label(made, method, number)
     return made

@@ -36,7 +36,9 @@ def search(tmp_path) -> Search:
         pixels=lambda recipe: SimpleNamespace(close=lambda: None),
         network=lambda recipe, mask: None,
         tail=lambda network, recipe, pixel: None,
-        passes=lambda method: 1.8,
+        passes=lambda method, most=0: 1.8,
+        folds_for=lambda name, most=0: [0],
+        most_folds={},
     )
     clock = SimpleNamespace(left=lambda: 500.0)
     return Search(Run.create(Plan("x"), tmp_path / "run"), bench, clock, Silent())
@@ -73,6 +75,17 @@ def test_a_tight_budget_shortens_the_fewest_epochs_but_not_the_winners_share(sea
     recipe = Scratch(pictures=100 * ROWS).recipe(SITUATION)
     epochs = fresh(search).control("from_scratch", recipe, trial()).epochs
     assert 1.25 * module.PROBE_EFFORT <= epochs < 100
+
+
+@pytest.mark.parametrize("pace", [0.01, 0.1, 10.0])
+def test_a_control_keeps_the_users_budget(search, monkeypatch, pace):
+    object.__setattr__(search.run.plan, "budget", 600.0)
+    monkeypatch.setattr(module, "seconds_per_row", lambda *_: pace)
+    recipe = Scratch(pictures=100 * ROWS).recipe(SITUATION)
+    won = trial("full", Full(epochs=20, size=224).recipe(SITUATION))
+    epochs = fresh(search).control("from_scratch", recipe, won).epochs
+    assert epochs == 1 or epochs * pace * ROWS <= search.clock.left()
+    assert pace > 0.05 or epochs > 10
 
 
 def test_a_control_that_was_faster_than_the_winner_runs_again_longer(search):
@@ -118,6 +131,8 @@ def test_of_a_budget_the_control_of_the_best_so_far_is_kept(search, monkeypatch,
     best = trial("partial", Partial().recipe(SITUATION), seconds=40.0)
     recipe = Full(epochs=20).recipe(SITUATION)
     assert search.decide("full", recipe, best)["epochs"] == epochs
+
+
 def test_folds_go_before_views_and_views_before_epochs():
     passes = [5.0, 4.2, 3.4, 2.6, 1.8]
 

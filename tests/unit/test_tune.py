@@ -44,8 +44,9 @@ class World:
             targets=np.zeros(ROWS, int),
             data=SimpleNamespace(masks=masks, sweep=SimpleNamespace(seconds=1.0)),
             situation=lambda: SITUATION,
-            folds_for=lambda name: [0, 1, 2, 3, 4],
-            passes=lambda name: 5.0,
+            folds_for=lambda name, most=0: [0],
+            most_folds={},
+            passes=lambda name, most=0: 5.0,
         )
         clock = SimpleNamespace(left=lambda: self.end - self.now, save=lambda: None)
         budget = None if budget is None else float(budget[:-1])

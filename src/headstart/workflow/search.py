@@ -282,7 +282,6 @@ class Search:
         known = {**asdict(found), "folds": most - found.given_up, "left": left}
         return self._remember(name, known)
 
-
     def _remember(self, name: str, known: dict[str, Any]) -> dict[str, Any]:
         """Write a decision down before acting on it, so that a resumed run takes the same."""
         self._forecasts[name] = known

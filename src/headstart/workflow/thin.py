@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["drawn", "thin"]
 
-SHARE = 0.35
+SHARE = 0.25
 """Of a user's budget, for the features of all rows: the rest must train, and prove."""
 WARM, TIMED = 64, 192
 """Rows that start the engine, and rows that it is timed on; their features are kept as any others."""
@@ -105,5 +105,5 @@ def drawn(rows: Sequence[Row], room: int, seed: int) -> list[Row]:
 
 def _round(count: int) -> int:
     """Two significant digits, so that small differences in speed give the same rows."""
-    step = 10 ** max(len(str(count)) - 2, 0)
+    step: int = 10 ** max(len(str(count)) - 2, 0)
     return count // step * step
