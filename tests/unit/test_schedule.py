@@ -52,9 +52,8 @@ def bench(name: str, at: str) -> SimpleNamespace:
         classes=2,
         targets=np.zeros(ROWS, int),
         source=SimpleNamespace(name=name, macs={"one": 400, "two": 300, "dear": 400_000}[name]),
-        data=SimpleNamespace(
-            masks=masks, rows=list(range(ROWS)), sweep=SimpleNamespace(seconds=1.0)
-        ),
+        data=SimpleNamespace(masks=masks, rows=list(range(ROWS))),
+        sweep_seconds=1.0,
         situation=lambda: SITUATION,
         points=lambda: ["blocks.5"],
         folds_for=lambda name: [0, 1, 2, 3, 4],

@@ -110,7 +110,7 @@ def test_with_a_budget_a_control_runs_again_only_where_it_gets_further(search):
 @pytest.mark.parametrize(("budget", "epochs"), [(300.0, 10), (None, 20)])
 def test_of_a_budget_the_control_of_the_best_so_far_is_kept(search, monkeypatch, budget, epochs):
     object.__setattr__(search.run.plan, "budget", budget)
-    search.bench.data = SimpleNamespace(sweep=SimpleNamespace(seconds=0.0))
+    search.bench.sweep_seconds = 0.0
     search.bench.label = lambda name: name
     monkeypatch.setattr(module, "forecast", lambda *_: (0.0, 1.0))
     search.clock.left = lambda: 60.0

@@ -212,7 +212,7 @@ class Search:
         Kept back is the control of the dearer one: of a training of so many seconds, should it
         win, or of the best so far, should it stay.
         """
-        work = max(whole + self.bench.data.sweep.seconds, best.seconds)
+        work = max(whole + self.bench.sweep_seconds, best.seconds)
         return self.clock.left() - MARGIN * work
 
     def _trained(self, name: str, method: Any, best: Trial | None) -> Trial | None:
@@ -261,7 +261,7 @@ class Search:
         included, in whole epochs. Of a user's budget, the control of the best so far is kept too.
         """
         fixed, each = forecast(self.bench, name, recipe)
-        left = (self.clock.left() - self.bench.data.sweep.seconds) / CONTROL_SHARE
+        left = (self.clock.left() - self.bench.sweep_seconds) / CONTROL_SHARE
         if best is not None and self.run.plan.budget is not None:
             left = min(left, self.clock.left() - MARGIN * best.seconds)
         fits = [
