@@ -30,6 +30,9 @@ def trial(method="linear_probe", recipe=None, seconds=5.0) -> Trial:
 def search(tmp_path) -> Search:
     bench = SimpleNamespace(
         source=SimpleNamespace(name="one"),
+        data=SimpleNamespace(
+            split=SimpleNamespace(test=[]), sweep=SimpleNamespace(seconds=1.0, computed=0)
+        ),
         learn=np.arange(ROWS),
         fit_rows=np.ones(ROWS, bool),
         pixels=lambda recipe: SimpleNamespace(close=lambda: None),
@@ -117,3 +120,17 @@ def test_of_a_budget_the_control_of_the_best_so_far_is_kept(search, monkeypatch,
     best = trial("partial", Partial().recipe(SITUATION), seconds=40.0)
     recipe = Full(epochs=20).recipe(SITUATION)
     assert search.decide("full", recipe, best)["epochs"] == epochs
+
+
+def test_the_answers_to_the_test_rows_come_out_of_the_budget(search, monkeypatch):
+    object.__setattr__(search.run.plan, "budget", 300.0)
+    monkeypatch.setattr(module, "seconds_per_row", lambda *_: 0.001)
+    recipe = Scratch(pictures=1000 * ROWS).recipe(SITUATION)
+    search.clock.left = lambda: 60.0
+    few = fresh(search).control("from_scratch", recipe, trial()).epochs
+    search.bench.data.split.test = [0] * 50_000
+    many = fresh(search).control("from_scratch", recipe, trial()).epochs
+    assert few * 0.001 * ROWS * 1.15 <= 60 < (few + 1) * 0.001 * ROWS * 1.15
+    assert many * 0.001 * ROWS * 1.15 <= 60 - 0.4 * 0.001 * 50_000 < few * 0.001 * ROWS * 1.15
+    search.bench.sweep_seconds = 0.0
+    assert search.left_for(10.0, trial(seconds=1.0)) == pytest.approx(60 - 12.5 - 2 * 50_000 / 150)

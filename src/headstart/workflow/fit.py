@@ -220,8 +220,9 @@ def _ranked_data(
 ) -> Pictures:
     """The rows with a ranked source model's features, whose time was spent in the ranking mostly."""
     found = with_source(data, source, cache, reporter)
-    places = {place["name"]: float(place["seconds"]) for place in ranking["places"]}
-    found.sweep.seconds += places.get(source.name, 0.0)
+    place = next(place for place in ranking["places"] if place["name"] == source.name)
+    found.sweep.seconds += float(place["seconds"])
+    found.sweep.computed += int(place["rows"])
     return found
 
 

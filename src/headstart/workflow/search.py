@@ -41,6 +41,10 @@ PROBE_EFFORT, TAIL_EFFORT = 2.0, 0.1
 solution; and one pass through the layers before, or after, a freeze point."""
 START_UP = 10.0
 """Seconds of a winner's time that may be start-up (an engine compiled, a file read) and not work."""
+ANSWER = 0.4
+"""An answer in units of a training step on one row: about the forward pass alone."""
+RATE = 150.0
+"""Pictures in a second, where none was timed."""
 GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
 """Epochs are taken from here, so that small differences in speed give the same recipe."""
 
@@ -149,7 +153,10 @@ class Search:
             finally:
                 pixel.close()
             needed = math.ceil(MARGIN * self._effort(winner, recipe) / len(rows))
-            room = int(max(self.clock.left(), 0) / max(each * 1.15, 1e-9))
+            left = self.clock.left()
+            if self.run.plan.budget is not None:  # its answers to the test rows come after it
+                left -= ANSWER * each / len(rows) * len(self.bench.data.split.test)
+            room = int(max(left, 0) / max(each * 1.15, 1e-9))
             wanted = _step(max(needed, min(recipe.epochs, max(room, 1))))
             if self.run.plan.budget is not None:
                 if needed * each < winner.seconds - START_UP:
@@ -213,7 +220,13 @@ class Search:
         win, or of the best so far, should it stay.
         """
         work = max(whole + self.bench.sweep_seconds, best.seconds)
-        return self.clock.left() - MARGIN * work
+        return self.clock.left() - MARGIN * work - self._answers()
+
+    def _answers(self) -> float:
+        """Seconds in which a trained winner and its control answer the test rows."""
+        sweep = self.bench.data.sweep
+        rate = sweep.computed / max(sweep.seconds, 1e-9) if sweep.computed else RATE
+        return 2 * len(self.bench.data.split.test) / max(rate, 1.0)
 
     def _trained(self, name: str, method: Any, best: Trial | None) -> Trial | None:
         """Run a trained method if it has a chance and fits the budget."""
@@ -263,7 +276,7 @@ class Search:
         fixed, each = forecast(self.bench, name, recipe)
         left = (self.clock.left() - self.bench.sweep_seconds) / CONTROL_SHARE
         if best is not None and self.run.plan.budget is not None:
-            left = min(left, self.clock.left() - MARGIN * best.seconds)
+            left = min(left, self.clock.left() - MARGIN * best.seconds) - self._answers()
         fits = [
             step
             for step in (*GRID, recipe.epochs)
