@@ -23,6 +23,10 @@ from headstart.workflow.trials import Trial
 ROWS, FIXED = 400, 4.0
 EACH = {"one": 0.5, "two": 0.4, "dear": 500.0}
 """Seconds of an epoch of ``partial`` on each source model."""
+ANSWERS = {
+    "split": SimpleNamespace(test=[]),
+    "sweep": SimpleNamespace(seconds=1.0, computed=0),
+}
 SITUATION = Situation(ROWS, 2, 224, 224, "blocks.5")
 
 
@@ -52,9 +56,8 @@ def bench(name: str, at: str) -> SimpleNamespace:
         classes=2,
         targets=np.zeros(ROWS, int),
         source=SimpleNamespace(name=name, macs={"one": 400, "two": 300, "dear": 400_000}[name]),
-        data=SimpleNamespace(
-            masks=masks, rows=list(range(ROWS)), sweep=SimpleNamespace(seconds=1.0)
-        ),
+        data=SimpleNamespace(masks=masks, rows=list(range(ROWS)), **ANSWERS),
+        sweep_seconds=1.0,
         situation=lambda: SITUATION,
         points=lambda: ["blocks.5"],
         folds_for=lambda name, most=0: [0],

@@ -31,6 +31,9 @@ def trial(method="linear_probe", recipe=None, seconds=5.0) -> Trial:
 def search(tmp_path) -> Search:
     bench = SimpleNamespace(
         source=SimpleNamespace(name="one"),
+        data=SimpleNamespace(
+            split=SimpleNamespace(test=[]), sweep=SimpleNamespace(seconds=1.0, computed=0)
+        ),
         learn=np.arange(ROWS),
         fit_rows=np.ones(ROWS, bool),
         pixels=lambda recipe: SimpleNamespace(close=lambda: None),
@@ -124,7 +127,7 @@ def test_with_a_budget_a_control_runs_again_only_where_it_gets_further(search):
 @pytest.mark.parametrize(("budget", "epochs"), [(300.0, 10), (None, 20)])
 def test_of_a_budget_the_control_of_the_best_so_far_is_kept(search, monkeypatch, budget, epochs):
     object.__setattr__(search.run.plan, "budget", budget)
-    search.bench.data = SimpleNamespace(sweep=SimpleNamespace(seconds=0.0))
+    search.bench.sweep_seconds = 0.0
     search.bench.label = lambda name: name
     monkeypatch.setattr(module, "forecast", lambda *_: (0.0, 1.0))
     search.clock.left = lambda: 60.0
@@ -152,3 +155,17 @@ def test_folds_go_before_views_and_views_before_epochs():
 def test_folds_are_kept_where_a_gain_could_not_be_seen_without_them():
     found = allot(60.0, 10, 0, 0.0, 20.0, [5.0])
     assert (found.given_up, found.epochs) == (0, 3)
+
+
+def test_the_answers_to_the_test_rows_come_out_of_the_budget(search, monkeypatch):
+    object.__setattr__(search.run.plan, "budget", 300.0)
+    monkeypatch.setattr(module, "seconds_per_row", lambda *_: 0.001)
+    recipe = Scratch(pictures=1000 * ROWS).recipe(SITUATION)
+    search.clock.left = lambda: 60.0
+    few = fresh(search).control("from_scratch", recipe, trial()).epochs
+    search.bench.data.split.test = [0] * 50_000
+    many = fresh(search).control("from_scratch", recipe, trial()).epochs
+    assert few * 0.001 * ROWS * 1.15 <= 60 < (few + 1) * 0.001 * ROWS * 1.15
+    assert many * 0.001 * ROWS * 1.15 <= 60 - 0.4 * 0.001 * 50_000 < few * 0.001 * ROWS * 1.15
+    search.bench.sweep_seconds = 0.0
+    assert search.left_for(10.0, trial(seconds=1.0)) == pytest.approx(60 - 12.5 - 2 * 50_000 / 150)

@@ -17,6 +17,10 @@ from headstart.workflow.trials import Trial
 from headstart.workflow.tune import FEWEST, tune
 
 ROWS, EACH, FIXED = 400, 0.5, 4.0
+ANSWERS = {
+    "split": SimpleNamespace(test=[]),
+    "sweep": SimpleNamespace(seconds=1.0, computed=0),
+}
 SITUATION = Situation(ROWS, 2, 224, 224, "blocks.5")
 
 
@@ -42,7 +46,8 @@ class World:
             source=SimpleNamespace(name="one", macs=400),
             label=lambda name, number=None: name if number is None else f"{name}~{number + 1}",
             targets=np.zeros(ROWS, int),
-            data=SimpleNamespace(masks=masks, sweep=SimpleNamespace(seconds=1.0)),
+            data=SimpleNamespace(masks=masks, **ANSWERS),
+            sweep_seconds=1.0,
             situation=lambda: SITUATION,
             folds_for=lambda name, most=0: [0],
             most_folds={},

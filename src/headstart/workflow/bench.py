@@ -76,6 +76,7 @@ class Bench:
 
     Attributes:
         at: follows the names of its trials; empty for the run's first source model.
+        sweep_seconds: that the features of all rows took.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Bench:
         self.penalty = 0.05
         self.most_folds: dict[str, int] = {}
         """Method → the most folds that the budget has room for."""
+        self.sweep_seconds = self._sweep_seconds()
 
     @property
     def seed(self) -> int:
@@ -121,6 +123,13 @@ class Bench:
         if self.data.split.val:
             mask &= ~np.isin(self.learn, self.data.split.val)
         return mask
+
+    def _sweep_seconds(self) -> float:
+        """What the features took: of a resumed run in its first session, before they were cached."""
+        known = self.run.remembered("sweeps.json") or {}
+        seconds = known.setdefault(self.source.name, self.data.sweep.seconds)
+        self.run.remember("sweeps.json", known)
+        return float(seconds)
 
     def features(self) -> Array:
         """Frozen features of the learn rows, read once."""

@@ -182,7 +182,7 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
     if len(names) > 1:
         ranking = _ranked(run, data, names, cache, reporter, clock)
         source = _admit(run, ranking["chosen"])
-        data = with_source(data, source, cache, reporter)
+        data = _ranked_data(data, source, ranking, cache, reporter)
     _doubt(source, data, reporter)
     clock.save()
     search = Search(run, Bench(run, data, source, cache, reporter), clock, reporter)
@@ -191,7 +191,7 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
 
         def enter(name: str) -> Bench:
             other = _admit(run, name)
-            found = with_source(data, other, cache, reporter)
+            found = _ranked_data(data, other, ranking, cache, reporter)
             return Bench(run, found, other, cache, reporter, at_source(name, other.title))
 
         search, chosen = Schedule(search, ranking, enter).spend(chosen)
@@ -209,6 +209,21 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
 
 def _admit(run: Run, name: str) -> ImageSource:
     return admit(name, ignore_mismatched=run.plan.ignore_mismatched)
+
+
+def _ranked_data(
+    data: Pictures,
+    source: ImageSource,
+    ranking: dict[str, Any],
+    cache: Cache,
+    reporter: Reporter,
+) -> Pictures:
+    """The rows with a ranked source model's features, whose time was spent in the ranking mostly."""
+    found = with_source(data, source, cache, reporter)
+    place = next(place for place in ranking["places"] if place["name"] == source.name)
+    found.sweep.seconds += float(place["seconds"])
+    found.sweep.computed += int(place["rows"])
+    return found
 
 
 def _doubt(source: ImageSource, data: Pictures, reporter: Reporter) -> None:

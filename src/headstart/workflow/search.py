@@ -42,6 +42,10 @@ PROBE_EFFORT, TAIL_EFFORT = 2.0, 0.1
 solution; and one pass through the layers before, or after, a freeze point."""
 START_UP = 10.0
 """Seconds of a winner's time that may be start-up (an engine compiled, a file read) and not work."""
+ANSWER = 0.4
+"""An answer in units of a training step on one row: about the forward pass alone."""
+RATE = 150.0
+"""Pictures in a second, where none was timed."""
 
 
 class Clock:
@@ -148,7 +152,10 @@ class Search:
             finally:
                 pixel.close()
             needed = math.ceil(MARGIN * self._effort(winner, recipe) / len(rows))
-            room = int(max(self.clock.left(), 0) / max(each * 1.15, 1e-9))
+            left = self.clock.left()
+            if self.run.plan.budget is not None:  # its answers to the test rows come after it
+                left -= ANSWER * each / len(rows) * len(self.bench.data.split.test)
+            room = int(max(left, 0) / max(each * 1.15, 1e-9))
             wanted = _step(max(needed, min(recipe.epochs, max(room, 1))))
             if self.run.plan.budget is not None:
                 if needed * each < winner.seconds - START_UP:
@@ -212,8 +219,14 @@ class Search:
         Kept back is the control of the dearer one: of a training of so many seconds, should it
         win, or of the best so far, should it stay.
         """
-        work = max(whole + self.bench.data.sweep.seconds, best.seconds)
-        return self.clock.left() - MARGIN * work
+        work = max(whole + self.bench.sweep_seconds, best.seconds)
+        return self.clock.left() - MARGIN * work - self._answers()
+
+    def _answers(self) -> float:
+        """Seconds in which a trained winner and its control answer the test rows."""
+        sweep = self.bench.data.sweep
+        rate = sweep.computed / max(sweep.seconds, 1e-9) if sweep.computed else RATE
+        return 2 * len(self.bench.data.split.test) / max(rate, 1.0)
 
     def _trained(self, name: str, method: Any, best: Trial | None) -> Trial | None:
         """Run a trained method if it has a chance and fits the budget."""
@@ -268,9 +281,9 @@ class Search:
         """
         bench = self.bench
         fixed, each = forecast(bench, name, recipe)
-        left = (self.clock.left() - bench.data.sweep.seconds) / CONTROL_SHARE
+        left = (self.clock.left() - bench.sweep_seconds) / CONTROL_SHARE
         if best is not None and self.run.plan.budget is not None:
-            left = min(left, self.clock.left() - MARGIN * best.seconds)
+            left = min(left, self.clock.left() - MARGIN * best.seconds) - self._answers()
         gain = registry.load("methods.finetune", plain(name)).Method.relative_gain
         most, passes = len(bench.folds_for(name)), [bench.passes(name)]
         for folds in range(most - 1, 0, -1):

@@ -110,7 +110,7 @@ def solve(bench: Bench, method: ProbeMethod) -> Trial:
         {**method.values(), "penalty": bench.penalty},
         bench.measure(probe.held_out, judged),
         int(judged.sum()),
-        time.perf_counter() - begun + bench.data.sweep.seconds,
+        time.perf_counter() - begun + bench.sweep_seconds,
         probe.held_out,
         fitted,
         path=path,
@@ -119,13 +119,38 @@ def solve(bench: Bench, method: ProbeMethod) -> Trial:
     )
 
 
+class _Spent:
+    """Seconds of a trial over all its sessions: each piece counts once, when it is done first.
+
+    So a trial that was killed and resumed has the time of an undisturbed one, nearly, and its
+    control gets what it would have got.
+    """
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self._run, self._file = bench.run, f"trials/{name}/spent.json"
+        self._pieces: dict[str, float] = bench.run.remembered(self._file) or {}
+        self._begun = time.perf_counter()
+
+    @property
+    def total(self) -> float:
+        """Of all pieces."""
+        return sum(self._pieces.values())
+
+    def add(self, piece: str, curve: Sequence[dict[str, Any]] = ()) -> None:
+        """Note the time since the piece before; at least that of a curve's epochs, of all sessions."""
+        now = time.perf_counter()
+        if piece not in self._pieces:
+            epochs = sum(float(entry["seconds"]) for entry in curve)
+            self._pieces[piece] = max(now - self._begun, epochs)
+            self._run.remember(self._file, self._pieces)
+        self._begun = now
+
+
 def trained(
     bench: Bench, name: str, values: dict[str, Any], recipe: Recipe, standing: float
 ) -> Trial:
     """Run a trained method: its folds, then the final training."""
-    begun = time.perf_counter()
-    folder = bench.run.folder / "trials" / name
-    before = (bench.run.remembered(f"trials/{name}/spent.json") or {}).get("seconds", 0.0)
+    folder, spent = bench.run.folder / "trials" / name, _Spent(bench, name)
     pixel = bench.pixels(recipe)
     feed: Any = pixel
     keeper = Keeper(bench, recipe)
@@ -138,6 +163,7 @@ def trained(
             feed = bench.activations(pixel, recipe)
         if recipe.rate_test:
             _rate_test(bench, name, recipe, pixel, feed)
+        spent.add("start")
         for index in bench.folds_for(name):
             mask = bench.data.masks[index]
             network, fold_curve = _one(
@@ -145,6 +171,7 @@ def trained(
             )
             curve = curve or fold_curve
             keeper.judge(network, mask, bench.tail(network, recipe, pixel), feed)
+            spent.add(f"fold{index}", fold_curve)
             if len(fold_curve) < recipe.epochs and "stopped" not in fold_curve[-1]:
                 note = f"given up after {len(fold_curve)} of {recipe.epochs} epochs: far behind"
                 break
@@ -154,18 +181,18 @@ def trained(
         if not note:
             if not bench.keeps_fold(name):
                 mask = bench.fit_rows
-                network, _ = _one(bench, folder / "final", recipe, mask, pixel, feed, -1.0, name)
+                network, last = _one(bench, folder / "final", recipe, mask, pixel, feed, -1.0, name)
+                spent.add("final", last)
             keeper.settle(network, mask)
             tail = bench.tail(network, recipe, pixel)
             fitted[mask] = softmax(
                 logits(tail, feed, bench.learn[mask].tolist(), averaged=recipe.averaged)
             )
             state = _keep(folder, network)
+            spent.add("end")
     finally:
         feed.close()
         pixel.close()
-        seconds = time.perf_counter() - begun + before
-        bench.run.remember(f"trials/{name}/spent.json", {"seconds": seconds})
     judged = ~np.isnan(held_out[:, 0])
     return Trial(
         name,
@@ -173,7 +200,7 @@ def trained(
         values,
         bench.measure(held_out, judged),
         int(judged.sum()),
-        seconds + bench.data.sweep.seconds,
+        spent.total + bench.sweep_seconds,
         held_out,
         fitted,
         recipe,
