@@ -123,10 +123,11 @@ def solve_path(
     share = np.repeat(mask / total[:, None], len(penalties), axis=0)
     curved = 0.5 * variance[None].astype(np.float32) * (n / total)[:, None].astype(np.float32)
     step = (1.0 / (np.repeat(curved, len(penalties), axis=0) + penalty[:, None]))[:, None]
-    weight, bias = np.zeros((count, c, r), np.float32), np.zeros((count, c), np.float32)
+    weight: Array = np.zeros((count, c, r), np.float32)
+    bias: Array = np.zeros((count, c), np.float32)
     solved, solved_bias, place = weight.copy(), bias.copy(), np.arange(count)
     look, look_bias = weight, bias
-    pace = np.ones(count, np.float32)
+    pace: Array = np.ones(count, np.float32)
     done = 0
     with Gradient(rotated, targets, count) as gradients:
         for done in range(1, iterations + 1):  # noqa: B007
