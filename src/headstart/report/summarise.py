@@ -159,7 +159,9 @@ def _recipe(trial: dict[str, Any]) -> str:
         done, asked = len(trial.get("curve") or []), recipe["epochs"]
         epochs = f"{done} of {asked}" if 0 < done < asked else f"{asked}"
         where = "" if recipe["point"] == "input" else f", trained behind {recipe['point']}"
-        return f"{epochs} epochs at {recipe['size']} px{where}"
+        half = any(entry.get("precision") == "bf16" for entry in trial.get("curve") or [])
+        how = ", in bfloat16" if half else ""
+        return f"{epochs} epochs at {recipe['size']} px{where}{how}"
     return f"penalty {path['chosen']:.2g}, the best of {len(path['penalties'])}" if path else ""
 
 
