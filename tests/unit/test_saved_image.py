@@ -28,7 +28,6 @@ TOKENS = {
 MAPS = {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 2, 1], "drop_path_rate": 0.5}
 SETTINGS: dict[str, dict[str, Any]] = {
     "vit": TOKENS,
-    "deit": TOKENS,
     "dinov2": {**TOKENS, "mlp_ratio": 2},
     "convnext": MAPS,
     "convnextv2": MAPS,
@@ -46,7 +45,6 @@ POINTS = {
     "convnext": _STAGES,
     "convnextv2": _STAGES,
     "vit": _BLOCKS,
-    "deit": _BLOCKS,
     "dinov2": _BLOCKS,
 }
 

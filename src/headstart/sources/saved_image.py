@@ -12,7 +12,7 @@ from headstart.sources.base import Contract, ImageSource, Network, create
 
 __all__ = ["KINDS", "PROCESSOR", "described", "is_picture", "read"]
 
-KINDS = ("convnext", "convnextv2", "deit", "dinov2", "resnet", "vit")
+KINDS = ("convnext", "convnextv2", "dinov2", "resnet", "vit")
 """The ``model_type`` of families that are cut into stages."""
 PROCESSOR = "preprocessor_config.json"
 _HALF = (0.5, 0.5, 0.5)

@@ -85,7 +85,7 @@ def create(name: str, classes: int) -> nn.Module:
     model.default_cfg = {
         "classifier": last,
         "input_size": (3, side, side),
-        "fixed_input_size": settings["model_type"] in ("deit", "vit"),
+        "fixed_input_size": settings["model_type"] == "vit",
     }
     out: nn.Module = model
     return out
