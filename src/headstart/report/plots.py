@@ -289,7 +289,7 @@ def rates(test: RangeTest) -> Figure:
         axes.plot(*spot, "o", color=ACCENT, markersize=11, label=says)
     _legend(axes)
     axes.set_title(clip(label(test.name), 30), color=INK, fontweight="bold", pad=22)
-    axes.set_xlabel("learning rate of the head")
+    axes.set_xlabel("learning rate of the head (log scale)")
     axes.set_ylabel("loss")
     _decades(axes)
     return figure
