@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import timm
 import torch
 from torch import nn
 
+from headstart.features.engine import machine
 from headstart.train.loop import keep_memory
 from headstart.train.precision import fast_half, settled
 from headstart.train.recipe import Recipe
@@ -91,7 +91,7 @@ def main() -> None:
     found: list[dict[str, object]] = []
     facts = {
         "command": f"python benchmarks/precision.py --out {out}",
-        "processor": platform.processor() or platform.machine(),
+        "processor": machine(),
         "half_in_hardware": fast_half(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),

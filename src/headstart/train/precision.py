@@ -19,8 +19,8 @@ def settled(recipe: Recipe, tail: nn.Module) -> Recipe:
 
     ``auto`` decides by the machine and the layers, never by the clock, so that a seed gives the
     same network each time. On a graphics processor it is bf16. On a processor whose matrix
-    instructions take bfloat16, networks of convolutions and linear layers train 1.3 to 2 times
-    faster under autocast; those with depthwise convolutions gain less, or lose half of their speed
+    instructions take bfloat16, networks of convolutions and linear layers train 1.4 to 1.9
+    times as fast under autocast; those with depthwise convolutions 0.4 to 1.2 times
     (``benchmarks/results/precision.json``).
 
     Args:
