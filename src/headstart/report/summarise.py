@@ -22,6 +22,7 @@ from headstart.report.view import (
     Notice,
     Overfitting,
     Page,
+    RangeTest,
     RegularisationPath,
     Verdict,
 )
@@ -65,6 +66,7 @@ def summarise(evidence: dict[str, Any]) -> Page:
         attempts=_attempts(evidence),
         curves=_curves(evidence),
         paths=_paths(evidence),
+        range_tests=_range_tests(evidence),
         confusion=_confusion(evidence),
         mistakes=_mistakes(evidence),
         overfitting=_overfitting(evidence),
@@ -163,7 +165,9 @@ def _recipe(trial: dict[str, Any]) -> str:
         done, asked = len(trial.get("curve") or []), recipe["epochs"]
         epochs = f"{done} of {asked}" if 0 < done < asked else f"{asked}"
         where = "" if recipe["point"] == "input" else f", trained behind {recipe['point']}"
-        return f"{epochs} epochs at {recipe['size']} px{where}"
+        half = any(entry.get("precision") == "bf16" for entry in trial.get("curve") or [])
+        how = ", in bfloat16" if half else ""
+        return f"{epochs} epochs at {recipe['size']} px{where}{how}"
     return f"penalty {path['chosen']:.2g}, the best of {len(path['penalties'])}" if path else ""
 
 
@@ -193,6 +197,19 @@ def _paths(evidence: dict[str, Any]) -> tuple[RegularisationPath, ...]:
             kept = [(penalty, loss) for penalty, loss in both if loss is not None]
             penalties, losses = zip(*kept, strict=True) if kept else ((), ())
             out.append(RegularisationPath(trial["method"], penalties, losses, path["chosen"]))
+    return tuple(out)
+
+
+def _range_tests(evidence: dict[str, Any]) -> tuple[RangeTest, ...]:
+    """Those with at least two steps whose loss is a number."""
+    out = []
+    for test in evidence.get("range_tests") or []:
+        both = zip(test["rates"], map(finite, test["losses"]), strict=True)
+        kept = [(rate, loss) for rate, loss in both if loss is not None]
+        if len(kept) > 1:
+            rates, losses = zip(*kept, strict=True)
+            suggestion = finite(test.get("suggestion"))
+            out.append(RangeTest(test["method"], rates, losses, suggestion, test["used"]))
     return tuple(out)
 
 

@@ -16,7 +16,7 @@ from headstart.features.cache import Cache
 from headstart.methods.base import Recipe, Situation
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.methods.regularise.base import read
-from headstart.sources.base import Contract, ImageSource, Network
+from headstart.sources.base import Contract, ImageSource, Network, usual_point
 from headstart.sources.norms import untold
 from headstart.tasks.classify import score
 from headstart.train.feeds import ActivationFeed, PixelFeed, augment_of
@@ -144,7 +144,7 @@ class Bench:
             self.classes,
             self.data.native,
             self.source.contract.size,
-            self.source.freeze_point,
+            self.source.freeze_point or usual_point(self.source.freeze_points),
             self.run.plan.turnable,
             self.folded_norm,
         )
@@ -153,6 +153,16 @@ class Bench:
     def folded_norm(self) -> bool:
         """Whether the source model's BatchNorm layers were folded into its convolutions."""
         return self.source.weights is not None and untold(self.source.weights())
+
+    @cached_property
+    def fixed_size(self) -> bool:
+        """Whether the network takes pictures of one size alone, as most vision transformers do."""
+        model = self.source.build(pretrained=False).model
+        return bool((getattr(model, "default_cfg", None) or {}).get("fixed_input_size"))
+
+    def sized(self, recipe: Recipe) -> Recipe:
+        """The recipe at an input size that the network takes."""
+        return replace(recipe, size=self.source.contract.size) if self.fixed_size else recipe
 
     @cached_property
     def source_head(self) -> tuple[Array, Array] | None:
@@ -177,7 +187,7 @@ class Bench:
         import torch
 
         torch.manual_seed(self.seed)
-        network = self.source.build(pretrained=recipe.pretrained, classes=self.classes)
+        network = self.built(recipe, pretrained=recipe.pretrained)
         if not recipe.pretrained and hasattr(network.head, "weight"):
             head: Any = network.head
             with torch.no_grad():  # equal shares at first, as a head that knows nothing should give
@@ -191,6 +201,15 @@ class Bench:
             with torch.no_grad():
                 head.weight.copy_(torch.from_numpy(weight))
                 head.bias.copy_(torch.from_numpy(bias))
+        return network
+
+    def built(self, recipe: Recipe | None, *, pretrained: bool = True) -> Network:
+        """The source model's network with a fresh head, in the architecture that a recipe trains."""
+        network = self.source.build(pretrained=pretrained, classes=self.classes)
+        if recipe and recipe.trains == "bottleneck":
+            from headstart.sources.bottleneck import widened
+
+            return widened(network, recipe.rank)
         return network
 
     def pixels(self, recipe: Recipe) -> PixelFeed:

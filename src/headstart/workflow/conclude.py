@@ -68,7 +68,7 @@ class Conclusion:
         import torch
 
         chosen, parts = self.chosen, self.data.split
-        network = self.source.build(pretrained=chosen.state is None, classes=self.bench.classes)
+        network = self.bench.built(chosen.recipe, pretrained=chosen.state is None)
         if chosen.state is not None:
             from safetensors.torch import load_file
 
@@ -111,7 +111,8 @@ class Conclusion:
                 learned = bench.targets[bench.fit_rows]
                 out[name] = (None, method.predict(learned, bench.classes, len(test)))
             else:
-                recipe = self.search.control(name, method.recipe(bench.situation()), self.chosen)
+                recipe = bench.sized(method.recipe(bench.situation()))
+                recipe = self.search.control(name, recipe, self.chosen)
                 trial, shares = scratch(bench, method.values(), recipe, test)
                 more = self.search.longer(name, recipe, trial.seconds, self.chosen)
                 if more is not None:

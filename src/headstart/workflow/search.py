@@ -202,7 +202,7 @@ class Search:
     def recipe(self, method: Any) -> Recipe:
         """A method's recipe here, its regularisers with the parameters that the plan sets."""
         settings = self.run.plan.settings
-        recipe: Recipe = method.recipe(self.bench.situation())
+        recipe: Recipe = self.bench.sized(method.recipe(self.bench.situation()))
         return replace(
             recipe,
             regularise=settled(recipe.regularise, settings),
