@@ -51,6 +51,7 @@ class World:
             situation=lambda: SITUATION,
             folds_for=lambda name, most=0: [0],
             most_folds={},
+            sized=lambda recipe: recipe,
             passes=lambda name, most=0: 5.0,
         )
         clock = SimpleNamespace(left=lambda: self.end - self.now, save=lambda: None)
