@@ -62,6 +62,7 @@ def bench(name: str, at: str) -> SimpleNamespace:
         points=lambda: ["blocks.5"],
         folds_for=lambda name, most=0: [0],
         most_folds={},
+        sized=lambda recipe: recipe,
         passes=lambda name, most=0: 5.0,
     )
     made.label = lambda method, number=None: Bench.label(made, method, number)
