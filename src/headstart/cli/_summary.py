@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from headstart.types import Interval, title, written
+
 __all__ = ["closing"]
 
 MOST = 3
@@ -21,29 +23,30 @@ def closing(summary: dict[str, Any]) -> list[str]:
     """The lines that end a run on the terminal."""
     test = summary["test"]
     low, high = test["interval"]
-    name = summary["metric"].replace("_", " ")
+    share = summary.get("unit", "share") == "share"
+    metric = summary["metric"]
+    name, shown = title(metric), Interval(test["score"], low, high).score(share)
     lines = [
         "",
         f"Verdict: {summary['verdict'].upper()}",
         MEANING[summary["verdict"]],
         "",
-        f"  {name} {test['score'] * 100:.1f} % [{low * 100:.1f}, {high * 100:.1f}] "
-        f"on {test['n']} sealed test rows",
+        f"  {name} {shown} on {test['n']} sealed test rows",
         "",
         f"  {'compared with':<20}{'score':>8}   {'gain of the model':<28}",
     ]
     scores = {**summary["controls"], **summary["references"]}
     for control, gain in summary["gain"].items():
         a, b = gain["interval"]
-        points = f"{gain['value'] * 100:+.1f} points [{a * 100:.1f}, {b * 100:.1f}]"
-        lines.append(
-            f"  {control.replace('_', ' '):<20}{scores[control] * 100:>6.1f} %   {points:<28}"
-        )
+        points = Interval(gain["value"], a, b).gain(metric, share)
+        score = written(scores[control], share)
+        lines.append(f"  {control.replace('_', ' '):<20}{score:>8}   {points:<28}")
     chosen = summary["chosen"]
     lines += ["", f"  {chosen['source']}, {chosen['method'].replace('_', ' ')}"]
     for entry in summary["tried"]:
         lines.append(
-            f"  tried   {entry['method']:<14}{entry['score'] * 100:>6.1f} % in {entry['seconds']:.0f} s"
+            f"  tried   {entry['method']:<14}{written(entry['score'], share):>8} "
+            f"in {entry['seconds']:.0f} s"
         )
     lines += [f"  skipped {entry['method']}" for entry in summary["skipped"]]
     left_out = len(summary["data"]["left_out"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from headstart.report.diagnosis import Diagnosed
+from headstart.report.outputs import LabelScore
 from headstart.report.sources import Ranking
-from headstart.report.words import Comparison, Sentences
+from headstart.report.words import Comparison, Sentences, Unit
 
 __all__ = [
     "Attempt",
@@ -33,7 +34,7 @@ Facts = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The top of the page; scores are shares from 0 to 1."""
+    """The top of the page; scores are shares from 0 to 1, or numbers of the metric's own unit."""
 
     says: Sentences
     metric: str
@@ -44,6 +45,8 @@ class Verdict:
     main: Comparison | None
     comparisons: tuple[Comparison, ...]
     warnings: int
+    unit: Unit = field(default_factory=Unit)
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class RegularisationPath:
-    """A probe's log loss along its penalties."""
+    """A probe's held-out loss along its penalties."""
 
     name: str
     penalties: tuple[float, ...]
@@ -108,13 +111,14 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer with its picture."""
+    """A wrong answer with its picture; ``by`` says how wrong where no confidence does."""
 
     row: str
     true: str
     predicted: str
-    confidence: float
+    confidence: float | None
     jpeg: str
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,3 +205,6 @@ class Page:
     ledger: Ledger | None
     command: str
     run: Facts
+    task: str = "classification"
+    scatter: tuple[tuple[float, float], ...] = ()
+    labels: tuple[LabelScore, ...] = ()

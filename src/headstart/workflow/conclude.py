@@ -18,13 +18,15 @@ from headstart.evaluate.calibration import (
     reliability,
     temperature,
 )
-from headstart.evaluate.verdict import Verdict, judge
+from headstart.evaluate.verdict import Verdict, judge_outputs
 from headstart.export import bundle
 from headstart.features.engine import machine
 from headstart.methods.base import configure
-from headstart.methods.finetune.linear_probe import softmax
+from headstart.registry import load
+from headstart.tasks.base import NAMES
 from headstart.tasks.classify import confusion
-from headstart.types import Reporter
+from headstart.tasks.multilabel import per_label
+from headstart.types import Reporter, written
 from headstart.workflow.bench import Bench, resized
 from headstart.workflow.diagnose import diagnose
 from headstart.workflow.evidence import gather
@@ -57,8 +59,11 @@ class Conclusion:
         self.run, self.bench, self.search, self.clock = run, bench, search, clock
         self.chosen, self.reporter = chosen, reporter
         self.data, self.source = bench.data, bench.source
-        judged = ~np.isnan(chosen.held_out[:, 0])
-        self.temperature = temperature(chosen.held_out[judged], bench.targets[judged])
+        self.task = bench.task
+        self.temperature = 1.0
+        if self.task.name == "classify":
+            judged = ~np.isnan(chosen.held_out[:, 0])
+            self.temperature = temperature(chosen.held_out[judged], bench.targets[judged])
         size = chosen.recipe.size if chosen.recipe else self.source.contract.size
         self.contract = resized(self.source.contract, size)
         self.seconds_to_model = 0.0
@@ -79,6 +84,10 @@ class Conclusion:
                 head.weight.copy_(torch.from_numpy(chosen.head[0]))
                 head.bias.copy_(torch.from_numpy(chosen.head[1]))
         facts = {
+            "task": self.task.name,
+            "outputs": self.task.outputs,
+            **self.task.facts(),
+            "label_delim": self.run.plan.columns.label_delim,
             "temperature": self.temperature,
             "averaged": bool(chosen.recipe and chosen.recipe.averaged),
             "half_from": self.source.half_from,
@@ -102,10 +111,12 @@ class Conclusion:
         self.reporter.say(f"Model saved after {duration(self.clock.spent)}; now the controls")
 
     def controls(self) -> Controls:
-        """Every control's probabilities on the test rows, without their labels."""
+        """Every control's outputs on the test rows, without their labels."""
         bench, test = self.bench, self.data.split.test
         out: Controls = {}
         for name in ranked("control"):
+            if self.task.name not in load("methods.control", name).Method.tasks:
+                continue
             method = configure("control", name, self.run.plan.settings.get(name))
             if hasattr(method, "predict"):
                 learned = bench.targets[bench.fit_rows]
@@ -122,32 +133,19 @@ class Conclusion:
     def judge(self, controls: Controls) -> dict[str, Any]:
         """Open the sealed labels, compare, and write everything down."""
         run, data, seed = self.run, self.data, self.run.plan.seed
-        shares = self._test_probabilities()
+        shares = self._test_outputs()
         references = self._references()
         targets = data.labels.unseal("verdict", "compare the model with its controls")
-        verdict = judge(
-            run.plan.metric,
-            targets,
-            shares.argmax(axis=1),
-            {name: found.argmax(axis=1) for name, (_, found) in controls.items()},
-            references,
-            self.bench.classes,
-            seed,
-        )
-        calibrated = at_temperature(shares, self.temperature)
+        outputs = {name: found for name, (_, found) in controls.items()}
+        verdict = judge_outputs(self.task, targets, shares, outputs, references, seed)
         summary = self._summary(controls, verdict)
-        answers = shares.argmax(axis=1)
-        found = diagnose(self.bench, self.search.tried, self.chosen, (targets, answers))
+        answers = (targets, shares.argmax(axis=1)) if self.task.name == "classify" else None
+        found = diagnose(self.bench, self.search.tried, self.chosen, answers)
         summary["diagnosis"] = found.as_dict()
         extra = {
             "overfitting": found.overfitting(),
             "suspects": found.suspects,
-            "calibration": {
-                "temperature": self.temperature,
-                "before": _calibration(shares, targets),
-                "after": _calibration(calibrated, targets),
-            },
-            "confusion": confusion(targets, shares.argmax(axis=1), self.bench.classes).tolist(),
+            **self._pictured(targets, shares),
             "controls": {
                 name: t.as_dict() | {"score": None} for name, (t, _) in controls.items() if t
             },
@@ -161,7 +159,7 @@ class Conclusion:
             self.source,
             self.search.tried,
             targets,
-            calibrated,
+            at_temperature(shares, self.temperature) if self.task.name == "classify" else shares,
             data.split.test,
             summary,
             extra,
@@ -172,21 +170,38 @@ class Conclusion:
         run.remember("result.json", summary)
         return summary
 
+    def _pictured(self, targets: Array, outputs: Array) -> dict[str, Any]:
+        """What the report draws of the test rows, by the task."""
+        if self.task.name == "regress":
+            pairs = np.column_stack([targets, outputs[:, 0]])
+            return {"scatter": [[float(f"{v:.6g}") for v in pair] for pair in pairs]}
+        if self.task.name == "multilabel":
+            return {"labels": per_label(targets, outputs, self.task.classes)}
+        calibrated = at_temperature(outputs, self.temperature)
+        return {
+            "calibration": {
+                "temperature": self.temperature,
+                "before": _calibration(outputs, targets),
+                "after": _calibration(calibrated, targets),
+            },
+            "confusion": confusion(targets, outputs.argmax(axis=1), self.bench.classes).tolist(),
+        }
+
     def _references(self) -> dict[str, Array]:
-        """The frozen probe's predictions, where a dearer method was chosen over it."""
+        """The frozen probe's outputs, where a dearer method was chosen over it."""
         test = self.data.split.test
         return {
-            trial.method: self._by_head(trial.head, test).argmax(axis=1)
+            trial.method: self._by_head(trial.head, test)
             for trial in self.search.tried
             if trial.head is not None and trial is not self.chosen
         }
 
     def _by_head(self, head: tuple[Array, Array], rows: Any) -> Array:
         weight, bias = head
-        return softmax(self.data.features(rows).astype(np.float64) @ weight.T + bias)
+        return self.task.answers(self.data.features(rows).astype(np.float64) @ weight.T + bias)
 
-    def _test_probabilities(self) -> Array:
-        """Uncalibrated probabilities of the saved model on the test rows."""
+    def _test_outputs(self) -> Array:
+        """Outputs of the saved model on the test rows, uncalibrated."""
         test = self.data.split.test
         if self.chosen.head is not None:
             return self._by_head(self.chosen.head, test)
@@ -199,7 +214,7 @@ class Conclusion:
                 frame = frames.get(digests[index], rows[index].origin)
                 yield frame_to_view(frame, self.contract.resize, self.contract.size)
 
-        return model.probabilities(views())
+        return model.outputs(views())
 
     def _summary(self, controls: Controls, verdict: Verdict) -> dict[str, Any]:
         """What ``--json`` prints."""
@@ -209,7 +224,10 @@ class Conclusion:
         return {
             "verdict": verdict.says,
             "headline": str(verdict),
+            "task": NAMES[self.task.name][0],
             "metric": verdict.metric,
+            "unit": "share" if verdict.share else "number",
+            "better": "higher" if self.task.measure.higher else "lower",
             "test": {"score": test.value, "interval": [test.low, test.high], "n": verdict.rows},
             "controls": {item.control: item.score for item in items if item.control in controls},
             "references": {
@@ -275,11 +293,15 @@ def _versions() -> dict[str, str]:
 def _for_card(verdict: Verdict) -> dict[str, Any]:
     return {
         "verdict": f"{verdict.says}.".capitalize(),
-        "test": verdict.test.percent(),
+        "test": verdict.test.score(verdict.share),
         "metric": verdict.metric,
         "rows": verdict.rows,
         "comparisons": [
-            {"control": item.control, "score": item.score, "gain": item.gain.points()}
+            {
+                "control": item.control,
+                "score": written(item.score, verdict.share),
+                "gain": item.gain.gain(verdict.metric, verdict.share),
+            }
             for item in verdict.comparisons
         ],
     }

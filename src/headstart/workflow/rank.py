@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.data.dataset import Columns
+from headstart.data.dataset import Columns, Dataset
 from headstart.errors import HeadstartError, RunError, UsageError
 from headstart.features.cache import Cache
 from headstart.methods.finetune.linear_probe import ITERATIONS
@@ -20,6 +20,7 @@ from headstart.methods.finetune.linear_probe import Method as Probe
 from headstart.progress import Silent
 from headstart.selection import ranker
 from headstart.sources.base import ImageSource, SourceModel, available
+from headstart.tasks.regress import are_numbers
 from headstart.types import Reporter
 from headstart.workflow import modality, pictures
 from headstart.workflow.admit import admit
@@ -140,6 +141,7 @@ def rank(
     path = str(data) if isinstance(data, str | Path) else ""
     columns = Columns(image, label, group, split, text)
     dataset = read_given(data, columns)
+    _need_classes(dataset)
     room = modality.of(dataset)
     look: Any = room.find
     if dataset.modality == "image":
@@ -153,6 +155,20 @@ def rank(
     run.remember("ranking.json", ranking.as_dict())
     cache.trim()
     return ranking
+
+
+def _need_classes(dataset: Dataset) -> None:
+    """Refuse labels that are numbers: scores of source models are for classes so far.
+
+    Raises:
+        UsageError: nearly every label is a number of its own.
+    """
+    labels = [row.label for row in dataset.rows if row.label is not None]
+    if len(set(labels)) > max(20, len(labels) / 4) and are_numbers(dataset):
+        raise UsageError(
+            "Source models are ranked for classification alone so far, and these labels are numbers.",
+            f"Fit with one that you name: headstart fit {dataset.where} --task regression",
+        )
 
 
 def rank_prepared(

@@ -62,7 +62,7 @@ def tune(search: Search, best: Trial) -> Trial:
 def _methods(search: Search) -> list[str]:
     """The methods that were trained and have parameters to search, the best so far first."""
     ran = [trial for trial in search.tried if trial.recipe is not None]
-    ran.sort(key=lambda trial: -trial.score)
+    ran.sort(key=lambda trial: -trial.worth)
     return [trial.method for trial in ran if searched("finetune", trial.method)]
 
 
@@ -98,16 +98,17 @@ def _whole(
         return best
     settings = plan["settings"][number]
     recipe = _recipe(search, name, settings, 1)
-    trial = trained(search.bench, _label(name, number), settings, recipe, best.score)
+    standing = best.score if best.better > 0 else 0.0
+    trial = trained(search.bench, _label(name, number), settings, recipe, standing)
     search.tried.append(trial)
     wins = trial.state is not None and search.beats(trial, best, among)
-    search.reporter.say(f"{trial.method}: {trial.score * 100:.1f} %, {trial.note}")
+    search.reporter.say(f"{trial.method}: {search.said(trial)}, {trial.note}")
     return trial if wins else best
 
 
 def _recipe(search: Search, name: str, settings: dict[str, Any], share: int) -> Recipe:
     """A method's recipe with some settings, and one in ``share`` of its epochs."""
-    method = configure("finetune", name, search.run.plan.settings.get(name))
+    method = configure("finetune", name, search.run.plan.settings_of(name))
     recipe = search.recipe(replace(method, **settings))
     return replace(recipe, epochs=math.ceil((search.epochs_of(name) or recipe.epochs) / share))
 
