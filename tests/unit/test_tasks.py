@@ -11,12 +11,15 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from headstart.data.dataset import Columns, Dataset, Row, read
 from headstart.data.split import assign, folds
 from headstart.errors import DataError, UsageError
+from headstart.evaluate import paired
+from headstart.evaluate.gap import gap
 from headstart.evaluate.paired import gained, scored, swapped
 from headstart.evaluate.verdict import judge_outputs
 from headstart.methods.finetune._heads import numbers_path
 from headstart.methods.finetune.linear_probe import Method as Probe
 from headstart.selection.worth import surer
 from headstart.tasks import base, classify, multilabel, regress
+from headstart.types import Interval, number, written
 
 MODULES = {"classify": classify, "multilabel": multilabel, "regress": regress}
 ALL = [(name, metric) for name, module in MODULES.items() for metric in module.MEASURES]
@@ -125,13 +128,14 @@ def test_equal_outputs_are_not_told_apart(name, metric):
 @pytest.mark.parametrize(
     ("name", "metric"), [("classify", "auroc"), ("multilabel", "macro_f1"), ("regress", "mae")]
 )
-def test_models_of_equal_worth_are_seldom_told_apart(name, metric):
+def test_models_of_equal_worth_are_seldom_told_apart(monkeypatch, name, metric):
     """The truth is no difference: about 5 % of 60 verdicts may say otherwise, three errors at most."""
     task = {
         "classify": classify.Task(("a", "b", "c"), metric),
         "multilabel": multilabel.Task(("a", "b", "c", "d"), metric),
         "regress": regress.Task(metric),
     }[name]
+    monkeypatch.setattr(paired, "FEWER", 500)
     claims = 0
     for seed in range(60):
         targets, ours = drawn(name, seed)
@@ -386,11 +390,42 @@ def test_the_training_score_is_the_metric_of_the_epoch(name):
         "regress": regress.Task("mae").learned(targets),
     }[name]
     logits = {
-        "classify": np.log(outputs + 1e-9),
-        "multilabel": np.log(outputs + 1e-9) - np.log(1 - outputs + 1e-9),
-        "regress": (outputs - getattr(task, "centre", 0)) / getattr(task, "scale", 1),
-    }[name]
+        "classify": lambda: np.log(outputs + 1e-9),
+        "multilabel": lambda: np.log(outputs + 1e-9) - np.log(1 - outputs + 1e-9),
+        "regress": lambda: (outputs - task.centre) / task.scale,
+    }[name]()
     follow = task.follow()
     for part in np.array_split(np.arange(ROWS), 4):
         follow.add(torch.tensor(logits[part]), task.wanted(targets[part]))
     assert follow.value() == pytest.approx(task.measure.exact(targets, outputs), rel=1e-5)
+
+
+@pytest.mark.parametrize(("name", "metric"), ALL)
+def test_the_gap_says_when_the_training_rows_are_known_by_heart(name, metric):
+    measure = MODULES[name].MEASURES[metric]
+    learnt, held, test = (
+        drawn(name, seed, noise) for seed, noise in ((1, 0.05), (2, 2.5), (3, 2.5))
+    )
+    found = gap(measure, learnt, held, test, 0)
+    assert found["gap"][1] > 0 and "far better" in found["says"]
+    assert found["test"] == measure.exact(*test) and found["validation"] == measure.exact(*held)
+    same = gap(measure, test, held, test, 0)
+    assert same["gap"][0] == 0 and "No sign" in same["says"]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (0.5401, "0.540"),
+        (12.34, "12.3"),
+        (-3.21, "-3.21"),
+        (2024.4, "2024"),
+        (1.5e-6, "1.5e-06"),
+        (0, "0.000"),
+    ],
+)
+def test_numbers_are_written_with_what_counts(value, says):
+    assert number(value) == says and written(value, share=False) == says
+    assert written(0.935) == "93.5 %"
+    assert Interval(0.112, 0.08, 0.15).gain("accuracy") == "+11.2 points [8.0, 15.0]"
+    assert Interval(-2.0, -3.0, 1.0).gain("mae", False) == "-2.00 mean absolute error [-3.00, 1.00]"

@@ -21,6 +21,7 @@ __all__ = [
     "exact_p",
     "gained",
     "interval",
+    "resampled",
     "resamples",
     "scored",
     "swapped",
@@ -188,11 +189,15 @@ def scored(measure: Measure, targets: Array, outputs: Array, seed: int) -> Inter
         outputs: (n, outputs).
         seed: of the resamples.
     """
-    drawn = _resampled(
+    low, high = _ends(resampled(measure, targets, outputs, seed))
+    return Interval(measure.exact(targets, outputs), low, high)
+
+
+def resampled(measure: Measure, targets: Array, outputs: Array, seed: int) -> Array:
+    """A score in every bootstrap resample of the rows; NaN where it can't be had."""
+    return _resampled(
         measure, outputs, lambda weights: measure.weighted(targets, outputs, weights), seed
     )
-    low, high = _ends(drawn)
-    return Interval(measure.exact(targets, outputs), low, high)
 
 
 def gained(measure: Measure, targets: Array, ours: Array, theirs: Array, seed: int) -> Interval:

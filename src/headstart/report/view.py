@@ -131,6 +131,11 @@ class Overfitting:
     gap: tuple[float, float, float]
     says: str
 
+    def width(self, score: float, share: bool) -> float:
+        """The length of a score's bar, 0 to 1: of shares the score, of numbers a share of the largest."""
+        most = max(self.train, self.validation or 0.0, self.test, 1e-12)
+        return min(max(score if share else score / most, 0.0), 1.0)
+
 
 @dataclass(frozen=True)
 class Calibration:

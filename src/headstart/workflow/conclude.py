@@ -18,6 +18,7 @@ from headstart.evaluate.calibration import (
     reliability,
     temperature,
 )
+from headstart.evaluate.gap import gap
 from headstart.evaluate.verdict import Verdict, judge_outputs
 from headstart.export import bundle
 from headstart.features.engine import machine
@@ -143,7 +144,7 @@ class Conclusion:
         found = diagnose(self.bench, self.search.tried, self.chosen, answers)
         summary["diagnosis"] = found.as_dict()
         extra = {
-            "overfitting": found.overfitting(),
+            "overfitting": self._gap(targets, shares) or found.overfitting(),
             "suspects": found.suspects,
             **self._pictured(targets, shares),
             "controls": {
@@ -186,6 +187,19 @@ class Conclusion:
             },
             "confusion": confusion(targets, outputs.argmax(axis=1), self.bench.classes).tolist(),
         }
+
+    def _gap(self, targets: Array, outputs: Array) -> dict[str, Any] | None:
+        """Training against test score; of classes the diagnosis has it."""
+        if self.task.name == "classify":
+            return None
+        learned = self.bench.targets
+        parts = []
+        for found in (self.chosen.fitted, self.chosen.held_out):
+            known = ~np.isnan(found).any(axis=1)
+            parts.append((learned[known], found[known]))
+        if not all(len(part[0]) for part in parts):
+            return None
+        return gap(self.task.measure, *parts, (targets, outputs), self.run.plan.seed)
 
     def _references(self) -> dict[str, Array]:
         """The frozen probe's outputs, where a dearer method was chosen over it."""

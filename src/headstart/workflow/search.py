@@ -16,6 +16,7 @@ from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.methods.regularise.base import settled
 from headstart.registry import names
 from headstart.selection.worth import SURE, better, prospect, surer
+from headstart.tasks.base import check
 from headstart.tasks.classify import METRICS
 from headstart.train.loop import seconds_per_row
 from headstart.types import Reporter, title, written
@@ -300,7 +301,7 @@ class Search:
 
     def said(self, trial: Trial) -> str:
         """A trial's score in words."""
-        measure = self.bench.task.measure
+        measure = check(self.run.plan.task, self.run.plan.metric)
         name = "" if measure.share else f"{title(measure.name)} "
         return f"{name}{written(trial.score, measure.share)} on {trial.judged} validation rows"
 
