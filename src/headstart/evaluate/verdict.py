@@ -163,12 +163,15 @@ def judge_outputs(
     """
     measure = task.measure
     if task.name == "classify" and measure.name in METRICS:
-        answers = [
-            {name: outputs.argmax(axis=1) for name, outputs in group.items()}
-            for group in (controls, references)
-        ]
-        classes = ours.shape[1]
-        return judge(measure.name, targets, ours.argmax(axis=1), *answers, classes, seed)
+        return judge(
+            measure.name,
+            targets,
+            ours.argmax(axis=1),
+            {name: outputs.argmax(axis=1) for name, outputs in controls.items()},
+            {name: outputs.argmax(axis=1) for name, outputs in references.items()},
+            ours.shape[1],
+            seed,
+        )
     made = {}
     for name, theirs in {**controls, **references}.items():
         gain = gained(measure, targets, ours, theirs, seed)

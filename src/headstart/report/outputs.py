@@ -37,9 +37,13 @@ def labels(evidence: dict[str, Any]) -> tuple[LabelScore, ...]:
     """Scores of each label, the label with most test rows first."""
     found = []
     for item in evidence.get("labels") or []:
-        figures = {name: finite(item.get(name)) for name in FIGURES}
-        named = str(item["label"]), int(item["rows"]), int(item["predicted"])
-        found.append(LabelScore(*named, **figures))
+        precision, recall, f1, average_precision, auroc = (
+            finite(item.get(name)) for name in FIGURES
+        )
+        name, rows, predicted = str(item["label"]), int(item["rows"]), int(item["predicted"])
+        found.append(
+            LabelScore(name, rows, predicted, precision, recall, f1, average_precision, auroc)
+        )
     return tuple(sorted(found, key=lambda one: -one.rows))
 
 

@@ -249,7 +249,8 @@ class Task:
 
     def marks(self, outputs: Array, targets: Array) -> Array:
         """1 where the class is right."""
-        return (outputs.argmax(axis=1) == targets).astype(float)
+        out: Array = (outputs.argmax(axis=1) == targets).astype(float)
+        return out
 
     def wanted(self, targets: Array) -> Tensor:
         """Class indices."""

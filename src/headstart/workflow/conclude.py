@@ -197,9 +197,10 @@ class Conclusion:
         for found in (self.chosen.fitted, self.chosen.held_out):
             known = ~np.isnan(found).any(axis=1)
             parts.append((learned[known], found[known]))
-        if not all(len(part[0]) for part in parts):
+        own, held = parts
+        if not len(own[0]) or not len(held[0]):
             return None
-        return gap(self.task.measure, *parts, (targets, outputs), self.run.plan.seed)
+        return gap(self.task.measure, own, held, (targets, outputs), self.run.plan.seed)
 
     def _references(self) -> dict[str, Array]:
         """The frozen probe's outputs, where a dearer method was chosen over it."""

@@ -112,7 +112,8 @@ def usable_rows(dataset: Dataset, swept: Swept, task: str = "classify") -> Usabl
         DataError: what is left can't be learned: fewer than two classes, labels or numbers.
     """
     place = {row.name: index for index, row in enumerate(dataset.rows)}
-    usable, findings = dataset.without(swept.skips), []
+    usable = dataset.without(swept.skips)
+    findings: list[Finding] = []
     if task == "classify":
         usable, findings = _testable(usable)
     usable = need_labels(usable, task)

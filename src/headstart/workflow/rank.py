@@ -327,7 +327,7 @@ class _Contest:
     def scores(self, source: SourceModel, size: int) -> dict[str, float]:
         """Every transferability score; those of the source's own head where it has one."""
         from headstart import registry
-        from headstart.methods.finetune.linear_probe import softmax
+        from headstart.tasks.classify import softmax
 
         features, targets = self.features(source, size), self.targets[self.order[:size]]
         own = source.own_head()

@@ -74,10 +74,8 @@ def labels_path(
     """
     groups: list[tuple[slice, Array | None]] = [(slice(None), None)]
     if balanced:
-        groups = [
-            (slice(i, i + 1), _even(targets[:, i], masks.any(axis=0)))
-            for i in range(targets.shape[1])
-        ]
+        rows: Array = np.any(masks, axis=0)
+        groups = [(slice(i, i + 1), _even(targets[:, i], rows)) for i in range(targets.shape[1])]
     weights, biases, used = [], [], 0
     for place, weight in groups:
         rotated, back, mean, variance = whiten(features, weight)
