@@ -32,8 +32,8 @@ TITLES = {
     "average_precision": "average precision",
     "macro_f1": "macro F1",
     "r2": "R²",
-    "mae": "mean absolute error",
-    "rmse": "root mean squared error",
+    "mae": "MAE",
+    "rmse": "RMSE",
 }
 
 

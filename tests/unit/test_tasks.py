@@ -428,4 +428,4 @@ def test_numbers_are_written_with_what_counts(value, says):
     assert number(value) == says and written(value, share=False) == says
     assert written(0.935) == "93.5 %"
     assert Interval(0.112, 0.08, 0.15).gain("accuracy") == "+11.2 points [8.0, 15.0]"
-    assert Interval(-2.0, -3.0, 1.0).gain("mae", False) == "-2.00 mean absolute error [-3.00, 1.00]"
+    assert Interval(-2.0, -3.0, 1.0).gain("mae", False) == "-2.00 MAE [-3.00, 1.00]"

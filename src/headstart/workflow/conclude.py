@@ -27,7 +27,7 @@ from headstart.registry import load
 from headstart.tasks.base import NAMES
 from headstart.tasks.classify import confusion
 from headstart.tasks.multilabel import per_label
-from headstart.types import Reporter, written
+from headstart.types import Reporter, title, written
 from headstart.workflow.bench import Bench, resized
 from headstart.workflow.diagnose import diagnose
 from headstart.workflow.evidence import gather
@@ -309,7 +309,7 @@ def _for_card(verdict: Verdict) -> dict[str, Any]:
     return {
         "verdict": f"{verdict.says}.".capitalize(),
         "test": verdict.test.score(verdict.share),
-        "metric": verdict.metric,
+        "metric": title(verdict.metric),
         "rows": verdict.rows,
         "comparisons": [
             {
