@@ -187,6 +187,21 @@ def test_labels_that_are_not_all_whole_are_numbers(labels, numbers):
     assert regress.are_numbers(labelled(labels)) is numbers
 
 
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["0.5"] * 19 + ["abc"], "19 of 20 labels are numbers, 1 different ones"),
+        ([str(age) for age in range(30)], "30 of 30 labels are numbers, 30 different ones"),
+        (["0", "1", "2"] * 9, ""),
+        (["cat", "dog"] * 9, ""),
+        (["0.5"] * 10 + ["abc"] * 10, ""),
+    ],
+)
+def test_classes_that_look_like_numbers_are_told_of(labels, says):
+    found = regress.doubt(labelled(labels))
+    assert found.startswith(says) and ("--task regression" in found) == bool(says)
+
+
 def test_labels_that_are_no_numbers_are_left_out_with_a_reason():
     left = regress.readable(labelled(["0.5", "abc", "1.5", ""]))
     assert [row.name for row in left.rows] == ["0.jpg", "2.jpg"]

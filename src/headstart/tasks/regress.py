@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["MEASURES", "Task", "are_numbers", "doubt", "number", "readable"]
 
 MOSTLY, MANY = 0.9, 20
-"""Labels of which so large a share are numbers, and more than so many different ones, may be no classes."""
+"""Labels of which so large a share are numbers, and that aren't all whole or more than so many different
+ones, may be no classes."""
 BINS, FEWEST = 10, 5
 """Strata of a split: at most so many, of at least so many rows each."""
 
@@ -49,8 +50,8 @@ def doubt(dataset: Dataset) -> str:
     """A sentence where labels taken for classes may be meant as numbers; otherwise empty."""
     labels = [row.label for row in dataset.rows]
     found = [value for value in map(number, labels) if value is not None]
-    many = len(set(found))
-    if len(found) < MOSTLY * len(labels) or many <= MANY:
+    many, whole = len(set(found)), all(value == int(value) for value in found)
+    if len(found) < MOSTLY * len(labels) or (whole and many <= MANY):
         return ""
     return (
         f"{len(found)} of {len(labels)} labels are numbers, {many} different ones, and are taken for "
