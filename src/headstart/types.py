@@ -59,13 +59,15 @@ def number(value: float, *, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{digits}f}"
 
 
-def written(score: float, share: bool = True) -> str:
-    """A score as people read it: shares in per cent.
+def written(score: float, share: bool = True, metric: str = "") -> str:
+    """A score as people read it: shares in per cent, R² with three decimals, others with what counts.
 
-    >>> written(0.935), written(0.612, share=False)
-    ('93.5 %', '0.612')
+    >>> written(0.935), written(0.612, share=False), written(-2e-6, False, "r2")
+    ('93.5 %', '0.612', '0.000')
     """
-    return f"{score * 100:.1f} %" if share else number(score)
+    if share:
+        return f"{score * 100:.1f} %"
+    return number(round(score, 3) + 0.0 if metric == "r2" else score)
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,13 @@ def closing(summary: dict[str, Any]) -> list[str]:
     for control, gain in summary["gain"].items():
         a, b = gain["interval"]
         points = Interval(gain["value"], a, b).gain(metric, share)
-        score = written(scores[control], share)
+        score = written(scores[control], share, metric)
         lines.append(f"  {control.replace('_', ' '):<20}{score:>8}   {points:<28}")
     chosen = summary["chosen"]
     lines += ["", f"  {chosen['source']}, {chosen['method'].replace('_', ' ')}"]
     for entry in summary["tried"]:
         lines.append(
-            f"  tried   {entry['method']:<14}{written(entry['score'], share):>8} "
+            f"  tried   {entry['method']:<14}{written(entry['score'], share, metric):>8} "
             f"in {entry['seconds']:.0f} s"
         )
     lines += [f"  skipped {entry['method']}" for entry in summary["skipped"]]

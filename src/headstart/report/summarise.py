@@ -89,7 +89,7 @@ def summarise(evidence: dict[str, Any]) -> Page:
 
 
 def _unit(summary: dict[str, Any]) -> Unit:
-    return Unit(summary.get("unit", "share") == "share")
+    return Unit(summary.get("unit", "share") == "share", str(summary["metric"]))
 
 
 def _verdict(summary: dict[str, Any], warnings: int) -> Verdict:

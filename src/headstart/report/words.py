@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headstart.types import number, title
+from headstart.types import number, title, written
 
 __all__ = [
     "Comparison",
@@ -119,6 +119,7 @@ class Unit:
     """How scores and gains in a metric are written: in per cent and points, or as plain numbers."""
 
     share: bool = True
+    metric: str = ""
 
     @property
     def factor(self) -> float:
@@ -134,7 +135,7 @@ class Unit:
         """A score; a dash where there is none."""
         if self.share or value is None:
             return percent(value)
-        return number(value).replace("-", "−")
+        return written(value, False, self.metric).replace("-", "−")
 
     def gain(self, value: float, *, signed: bool = True) -> str:
         """A gain."""

@@ -314,7 +314,7 @@ def _for_card(verdict: Verdict) -> dict[str, Any]:
         "comparisons": [
             {
                 "control": item.control,
-                "score": written(item.score, verdict.share),
+                "score": written(item.score, verdict.share, verdict.metric),
                 "gain": item.gain.gain(verdict.metric, verdict.share),
             }
             for item in verdict.comparisons

@@ -303,7 +303,7 @@ class Search:
         """A trial's score in words."""
         measure = check(self.run.plan.task, self.run.plan.metric)
         name = "" if measure.share else f"{title(measure.name)} "
-        return f"{name}{written(trial.score, measure.share)} on {trial.judged} validation rows"
+        return f"{name}{written(trial.score, measure.share, measure.name)} on {trial.judged} validation rows"
 
     def _row_weights(self, targets: Array) -> Array:
         """One for every row; for class-balanced metrics, the same total for every class."""
