@@ -80,6 +80,7 @@ def test_numbers_from_the_table_to_a_prediction(quick_fit, cells, tmp_path, caps
 
 
 def test_the_bundle_gives_the_numbers_that_were_judged(quick_fit, cells, tmp_path):
+    cells = dict(list(cells.items())[::2])
     path = table(tmp_path / "n.csv", cells, lambda p, _: f"{1000 + 50 * p:.1f}")
     run = quick_fit(path, metric="mae", methods=["partial"], settings=FAST)
     assert run.summary["task"] == "regression" and run.summary["better"] == "lower"
