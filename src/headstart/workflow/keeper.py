@@ -55,7 +55,8 @@ class Keeper:
         judged = ~np.isnan(self.held_out[0, :, 0])
         targets = self.bench.targets[judged]
         task = self.bench.task
-        losses = np.array([task.losses(one[judged], targets).mean() for one in self.held_out])
+        each = [task.losses(one[judged], targets) for one in self.held_out]
+        losses = np.stack(each, axis=1).mean(axis=0)
         self.share = self.method.choose(losses)
         path = {"shares": self.shares.tolist(), "losses": losses.tolist(), "chosen": self.share}
         return self.held_out[int(np.argmin(np.abs(self.shares - self.share)))], path
