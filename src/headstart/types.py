@@ -14,7 +14,60 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Ints = NDArray[np.integer[Any]]
 
-__all__ = ["Finding", "Interval", "Reporter", "Scored", "Skip", "Step", "param"]
+__all__ = [
+    "Finding",
+    "Interval",
+    "Reporter",
+    "Scored",
+    "Skip",
+    "Step",
+    "number",
+    "param",
+    "title",
+    "written",
+]
+
+TITLES = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "macro_f1": "macro F1",
+    "r2": "R²",
+    "mae": "MAE",
+    "rmse": "RMSE",
+}
+
+
+def title(metric: str) -> str:
+    """A metric's name for people.
+
+    >>> title("r2"), title("balanced_accuracy")
+    ('R²', 'balanced accuracy')
+    """
+    return TITLES.get(metric, metric.replace("_", " "))
+
+
+def number(value: float, *, signed: bool = False) -> str:
+    """A number in a unit of its own with about three digits that count.
+
+    >>> number(0.51234), number(12345.6), number(0.2, signed=True)
+    ('0.512', '12346', '+0.200')
+    """
+    size = abs(value)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
+    if 0 < size < 0.01:
+        return f"{value:{'+' if signed else ''}.2g}"
+    return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def written(score: float, share: bool = True, metric: str = "") -> str:
+    """A score as people read it: shares in per cent, R² with three decimals, others with what counts.
+
+    >>> written(0.935), written(0.612, share=False), written(-2e-6, False, "r2")
+    ('93.5 %', '0.612', '0.000')
+    """
+    if share:
+        return f"{score * 100:.1f} %"
+    return number(round(score, 3) + 0.0 if metric == "r2" else score)
 
 
 @dataclass(frozen=True)
@@ -37,6 +90,23 @@ class Interval:
     def percent(self) -> str:
         """The interval in per cent: ``93.5 % [88.4, 96.4]``."""
         return f"{self.value * 100:.1f} % [{self.low * 100:.1f}, {self.high * 100:.1f}]"
+
+    def gain(self, metric: str, share: bool = True) -> str:
+        """The interval as a gain in a metric: in points, or in the metric's own unit.
+
+        >>> Interval(0.112, 0.08, 0.15).gain("r2", share=False)
+        '+0.112 R² [0.080, 0.150]'
+        """
+        if share:
+            return self.points()
+        low, high = number(self.low), number(self.high)
+        return f"{number(self.value, signed=True)} {title(metric)} [{low}, {high}]"
+
+    def score(self, share: bool = True) -> str:
+        """The interval as a score."""
+        if share:
+            return self.percent()
+        return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
 
 
 @dataclass(frozen=True)

@@ -243,12 +243,22 @@ def test_an_origin_refuses_what_it_does_not_know(origin):
 
 
 @pytest.mark.parametrize("name", files("tasks"))
-def test_a_task_has_metrics_between_0_and_1(name):
-    task = registry.load("tasks", name)
-    targets, shares = np.array([0, 1, 2, 1]), np.eye(3)[[0, 1, 1, 1]]
-    for metric in task.METRICS:
-        assert 0 < task.score(metric, targets, shares) < 1
-        assert task.score(metric, targets, np.eye(3)[targets]) == 1
+def test_a_task_has_metrics_that_tell_right_from_wrong(name):
+    module = registry.load("tasks", name)
+    assert module.Task.default in module.MEASURES
+    targets, outputs, right = {
+        "classify": (np.array([0, 1, 2, 1]), np.eye(3)[[0, 1, 1, 1]], np.eye(3)[[0, 1, 2, 1]]),
+        "multilabel": (np.eye(3)[[0, 1, 2, 1]], np.eye(3)[[0, 1, 1, 1]], np.eye(3)[[0, 1, 2, 1]]),
+        "regress": (
+            np.arange(4.0),
+            np.array([[0.5], [1.0], [2.5], [2.0]]),
+            np.arange(4.0)[:, None],
+        ),
+    }[name]
+    for metric, measure in module.MEASURES.items():
+        assert measure.name == metric
+        assert 0 < measure.exact(targets, outputs) < 1
+        assert measure.exact(targets, right) == (1 if measure.higher else 0)
 
 
 @pytest.mark.parametrize("name", files("data.samples"))

@@ -10,7 +10,9 @@ import typer
 __all__ = ["Group", "Image", "Json", "Label", "Mismatched", "Out", "Seed", "Split", "Text"]
 
 Image = Annotated[str | None, typer.Option(help="Manifest column with the pictures' paths.")]
-Label = Annotated[str | None, typer.Option(help="Manifest column with the classes.")]
+Label = Annotated[
+    str | None, typer.Option(help="Manifest column with the classes, labels or numbers.")
+]
 Group = Annotated[str | None, typer.Option(help="Manifest column; a group stays on one side.")]
 Split = Annotated[str | None, typer.Option(help="Manifest column: train, val or test.")]
 Text = Annotated[str | None, typer.Option(help="Manifest column with texts.")]

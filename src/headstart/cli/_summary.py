@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from headstart.types import Interval, title, written
+
 __all__ = ["closing"]
 
 MOST = 3
@@ -21,30 +23,30 @@ def closing(summary: dict[str, Any]) -> list[str]:
     """The lines that end a run on the terminal."""
     test = summary["test"]
     low, high = test["interval"]
-    name = summary["metric"].replace("_", " ")
+    share = summary.get("unit", "share") == "share"
+    metric = summary["metric"]
+    name, shown = title(metric), Interval(test["score"], low, high).score(share)
     lines = [
         "",
         f"Verdict: {summary['verdict'].upper()}",
         MEANING[summary["verdict"]],
         "",
-        f"  {name} {test['score'] * 100:.1f} % [{low * 100:.1f}, {high * 100:.1f}] "
-        f"on {test['n']} sealed test rows",
+        f"  {name} {shown} on {test['n']} sealed test rows",
         "",
         f"  {'compared with':<20}{'score':>8}   {'gain of the model':<28}",
     ]
     scores = {**summary["controls"], **summary["references"]}
     for control, gain in summary["gain"].items():
         a, b = gain["interval"]
-        points = f"{gain['value'] * 100:+.1f} points [{a * 100:.1f}, {b * 100:.1f}]"
-        lines.append(
-            f"  {control.replace('_', ' '):<20}{scores[control] * 100:>6.1f} %   {points:<28}"
-        )
+        points = Interval(gain["value"], a, b).gain(metric, share)
+        score = written(scores[control], share, metric)
+        lines.append(f"  {control.replace('_', ' '):<20}{score:>8}   {points:<28}")
     chosen = summary["chosen"]
     lines += ["", f"  {chosen['source']}, {chosen['method'].replace('_', ' ')}"]
     width = max(14, *(len(entry["method"]) + 1 for entry in summary["tried"]))
     several = len({entry.get("source") for entry in summary["tried"]}) > 1
     for entry in summary["tried"]:
-        score, seconds = f"{entry['score'] * 100:.1f} %", f"{entry['seconds']:.0f} s"
+        score, seconds = written(entry["score"], share, metric), f"{entry['seconds']:.0f} s"
         source = f" ({entry['source']})" if several and "@" not in entry["method"] else ""
         lines.append(f"  tried   {entry['method']:<{width}}{score:>8} in {seconds}{source}")
     lines += [f"  skipped {entry['method']}" for entry in summary["skipped"]]

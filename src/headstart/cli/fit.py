@@ -49,9 +49,23 @@ def command(
             "--set", metavar="METHOD.KEY=VALUE", help="Set a method's parameter (repeatable)."
         ),
     ] = None,
+    task: Annotated[
+        str, typer.Option(help="classification, multilabel or regression; auto: by the labels.")
+    ] = "auto",
+    label_delim: Annotated[
+        str | None,
+        typer.Option(help="Rows may have several labels with this between them, such as '|'."),
+    ] = None,
     metric: Annotated[
-        str, typer.Option(help="accuracy, balanced_accuracy or macro_f1.")
-    ] = "accuracy",
+        str | None,
+        typer.Option(
+            help="accuracy, balanced_accuracy, macro_f1, auroc, average_precision; "
+            "several labels: also subset_accuracy; regression: r2, mae, rmse."
+        ),
+    ] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(help="balanced: even out classes of unequal size.")
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(help="Time to spend: 90s, 10m. Without it: while it pays, at most 10m."),
@@ -87,7 +101,10 @@ def command(
         source=source,
         methods=tuple(method or ()),
         settings=_settings(set_ or []),
+        task=task,
+        label_delim=label_delim,
         metric=metric,
+        class_weight=class_weight,
         seed=seed,
         ignore_mismatched=ignore_mismatched,
         budget=budget,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headstart.cli._console import Console
 from headstart.errors import DataError
+
+if TYPE_CHECKING:
+    from headstart.export.bundle import Prediction
 
 __all__ = ["command"]
 
@@ -23,7 +26,11 @@ def command(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object instead of CSV.")] = False,
 ) -> None:
-    """Predict new pictures; CSV on stdout, one line for each, in the order given."""
+    """Predict new pictures; CSV on stdout, one line for each, in the order given.
+
+    A line holds the class and the probabilities; of several labels those predicted, joined as they
+    were in the data; in regression the number.
+    """
     import json
 
     from headstart.files import atomic
@@ -42,25 +49,16 @@ def command(
         text = handle  # a text stream
         writer = csv.writer(text) if not json_ else None  # type: ignore[arg-type]
         if writer:
-            writer.writerow(["input", "label", *model.classes, "error"])
+            writer.writerow(header(model.task, model.classes))
         else:
             text.write('{"predictions": [')  # type: ignore[attr-defined]
         with console.step("Predicting", len(paths)) as step:
             for index, item in enumerate(model.stream(paths)):
                 bad += bool(item.error)
                 if writer:
-                    shares = [
-                        f"{item.probabilities[c]:.6f}" if item.label else "" for c in model.classes
-                    ]
-                    writer.writerow([item.input, item.label or "", *shares, item.error])
+                    writer.writerow(line(model.task, model.classes, item))
                 else:
-                    entry = {
-                        "input": item.input,
-                        "label": item.label,
-                        "probabilities": item.probabilities,
-                    }
-                    if item.error:
-                        entry["error"] = item.error
+                    entry = record(model.task, item)
                     text.write((", " if index else "") + json.dumps(entry))  # type: ignore[attr-defined]
                 step.advance()
         if not writer:
@@ -75,3 +73,30 @@ def command(
         console.say(f"{bad} of {len(paths)} files could not be used; the column 'error' says why.")
         if bad == len(paths):
             raise DataError("None of the files is a picture that can be used.")
+
+
+def header(task: str, classes: list[str]) -> list[str]:
+    """The columns of the CSV."""
+    if task == "regress":
+        return ["input", "value", "error"]
+    return ["input", "labels" if task == "multilabel" else "label", *classes, "error"]
+
+
+def line(task: str, classes: list[str], item: Prediction) -> list[str]:
+    """One prediction as cells of the CSV."""
+    if task == "regress":
+        return [item.input, "" if item.value is None else f"{item.value:.7g}", item.error]
+    shares = ["" if item.label is None else f"{item.probabilities[name]:.6f}" for name in classes]
+    return [item.input, item.label or "", *shares, item.error]
+
+
+def record(task: str, item: Prediction) -> dict[str, Any]:
+    """One prediction as it stands in the JSON."""
+    entry: dict[str, Any] = {"input": item.input}
+    if task == "regress":
+        entry["value"] = item.value
+    elif task == "multilabel":
+        entry |= {"labels": list(item.labels), "probabilities": item.probabilities}
+    else:
+        entry |= {"label": item.label, "probabilities": item.probabilities}
+    return entry | ({"error": item.error} if item.error else {})

@@ -62,7 +62,7 @@ class Row:
         name: unique within the data and safe to print: a relative path, or ``row 17``.
         origin: a path, an array of shape (height, width) or (height, width, channels), or a
             :class:`Text`.
-        label: the class, or None for prediction.
+        label: the class, a number or several labels as they stood in the data; None for prediction.
         group: rows with the same group stay on one side of every split.
         part: ``train``, ``val`` or ``test`` where the user has split the data.
     """
@@ -76,13 +76,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a manifest hold what; None lets the reader look for the usual names."""
+    """Which columns of a manifest hold what; None lets the reader look for the usual names.
+
+    ``label_delim`` is what stands between the labels of a row that may have several, or none.
+    """
 
     image: str | None = None
     label: str | None = None
     group: str | None = None
     split: str | None = None
     text: str | None = None
+    label_delim: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Dataset:
         skipped: rows that were left out, with reasons.
         findings: what the reader noticed.
         modality: ``image`` or ``text``: which source models can read the rows.
+        delim: what stands between a row's labels where it may have several; empty where it has one.
     """
 
     rows: tuple[Row, ...]
@@ -104,6 +109,7 @@ class Dataset:
     skipped: tuple[Skip, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
     modality: str = "image"
+    delim: str = ""
 
     @property
     def noun(self) -> str:
@@ -112,14 +118,23 @@ class Dataset:
 
     @property
     def classes(self) -> list[str]:
-        """The class names, sorted."""
-        return sorted({row.label for row in self.rows if row.label is not None})
+        """The names of the classes or labels, sorted."""
+        return sorted({name for row in self.rows for name in self.labels(row)})
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows in each class."""
-        counted = Counter(row.label for row in self.rows if row.label is not None)
+        """Rows in each class, or with each label."""
+        counted = Counter(name for row in self.rows for name in self.labels(row))
         return {label: counted[label] for label in sorted(counted)}
+
+    def labels(self, row: Row) -> tuple[str, ...]:
+        """The labels of a row, each once: one class, or what stands between the delimiters."""
+        if row.label is None:
+            return ()
+        if not self.delim:
+            return (row.label,)
+        found = (part.strip() for part in row.label.split(self.delim))
+        return tuple(dict.fromkeys(part for part in found if part))
 
     def without(self, skips: list[Skip]) -> Dataset:
         """The same data without some rows, which are added to ``skipped``."""
@@ -191,6 +206,7 @@ def read(data: Any, columns: Columns | None = None) -> Dataset:
     for module in registry.load_all("data.readers"):
         if module.claims(given):
             dataset: Dataset = module.read(given, columns)
+            dataset = replace(dataset, delim=columns.label_delim or "")
             if not dataset.rows:
                 message = f"No {dataset.noun} could be read from {dataset.where}."
                 raise DataError(message, _why(dataset))

@@ -131,17 +131,21 @@ def inspect_duplicates(
     same: Sequence[Sequence[int]],
     alike: Sequence[tuple[int, int]],
     part: dict[int, str],
+    sides: tuple[str, str] = ("within a class", "across classes"),
 ) -> list[Finding]:
-    """Exact and near duplicates: within a class, across classes, across the given parts."""
+    """Exact and near duplicates: within a class, across classes, across the given parts.
+
+    ``sides`` are the words for pairs with the same label and for pairs with different ones.
+    """
     found: dict[tuple[str, str], list[str]] = {}
 
     def add(kind: str, a: int, b: int) -> None:
-        where = "within a class" if labels[a] == labels[b] else "across classes"
+        where = sides[labels[a] != labels[b]]
         pair = f"{rows[a].name} = {rows[b].name}"
         found.setdefault((kind, where), []).append(pair)
         if part.get(a) and part.get(b) and part[a] != part[b]:
-            sides = " and ".join(sorted((part[a], part[b])))
-            found.setdefault((kind, f"across {sides}"), []).append(pair)
+            parts = " and ".join(sorted((part[a], part[b])))
+            found.setdefault((kind, f"across {parts}"), []).append(pair)
 
     bytes_equal = {tuple(sorted((group[0], other))) for group in same for other in group[1:]}
     for a, b in sorted(bytes_equal):
@@ -151,11 +155,11 @@ def inspect_duplicates(
             add("near", a, b)
     findings = []
     for (kind, where), pairs in sorted(found.items()):
-        bad = where != "within a class"
+        bad = where != sides[0]
         count = f"{len(pairs)} pair" + ("" if len(pairs) == 1 else "s")
         word = "exact copies" if kind == "exact" else "near duplicates"
         text = f"{count} of {word} {where}."
-        if where == "across classes":
+        if where == sides[1]:
             wrong = "is" if kind == "exact" else "may be"
             text += f" One of the two labels {wrong} wrong."
         elif bad:

@@ -13,7 +13,7 @@ from headstart.errors import RunError
 from headstart.files import append_line
 
 if TYPE_CHECKING:
-    from headstart.types import Array, Ints
+    from headstart.types import Array
 
 __all__ = ["Labels", "Ledger"]
 
@@ -56,15 +56,15 @@ class Ledger:
 
 
 class Labels:
-    """Class indices of every row, of which those of the test part are sealed.
+    """Targets of every row, of which those of the test part are sealed.
 
     Args:
-        targets: (rows,) class indices.
+        targets: (rows,) class indices or numbers, or (rows, labels).
         test: the rows of the test part.
         ledger: where reads are written.
     """
 
-    def __init__(self, targets: Ints, test: Sequence[int], ledger: Ledger) -> None:
+    def __init__(self, targets: Array, test: Sequence[int], ledger: Ledger) -> None:
         self._targets = np.asarray(targets)
         self._test = np.asarray(test, dtype=np.int64)
         self._sealed = np.zeros(len(targets), bool)
@@ -73,8 +73,9 @@ class Labels:
         self.ledger = ledger
 
     def open(self, by: str, why: str) -> Array:
-        """The labels of all rows that aren't sealed; sealed rows hold -1."""
-        visible = np.where(self._sealed, -1, self._targets)
+        """The labels of all rows that aren't sealed; sealed rows hold -1, or NaN among floats."""
+        visible = self._targets.copy()
+        visible[self._sealed] = np.nan if visible.dtype.kind == "f" else -1
         if not self.ledger.recorded("train", by):
             self.ledger.record("train", int((~self._sealed).sum()), by, why)
         return visible

@@ -13,7 +13,7 @@ from headstart.errors import DataError
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["SMALL", "Split", "assign", "folds"]
+__all__ = ["SMALL", "Split", "assign", "folds", "iterative"]
 
 SMALL = 200
 """Training rows under which selection repeats its cross-validation."""
@@ -41,7 +41,8 @@ def assign(targets: Array, linked: Array, shares: Sequence[float], seed: int) ->
     classes; single rows follow in random order.
 
     Args:
-        targets: (n,) class indices.
+        targets: (n,) class indices; or (n, labels), 1 where a row has a label, see
+            :func:`iterative`.
         linked: (n,) set numbers; rows with the same number stay together.
         shares: of each part; they sum to 1.
         seed: of the order.
@@ -50,6 +51,8 @@ def assign(targets: Array, linked: Array, shares: Sequence[float], seed: int) ->
         (n,) part numbers.
     """
     targets, linked = np.asarray(targets), np.asarray(linked)
+    if targets.ndim == 2:
+        return iterative(targets, linked, shares, seed)
     random = np.random.default_rng((seed, 11))
     classes = int(targets.max()) + 1
     share = np.asarray(shares, float)
@@ -76,11 +79,62 @@ def assign(targets: Array, linked: Array, shares: Sequence[float], seed: int) ->
     return out
 
 
+def iterative(targets: Array, linked: Array, shares: Sequence[float], seed: int) -> Array:
+    """Give rows with several labels to parts so that each part has its share of every label.
+
+    Sechidis, Tsoumakas and Vlahavas 2011, algorithm 1: the label with the fewest rows left goes
+    first, each of its rows to the part that lacks most of it, then to the part that lacks most rows.
+    Two changes: sets of linked rows go whole, and what a part lacks is taken relative to its share,
+    so that a label with two rows has one on either side of a 75/25 split.
+
+    Args:
+        targets: (n, labels), 1 where a row has a label, otherwise 0.
+        linked: (n,) set numbers.
+        shares: of each part; they sum to 1.
+        seed: of the order, and of ties.
+
+    Returns:
+        (n,) part numbers.
+    """
+    random = np.random.default_rng((seed, 13))
+    share = np.maximum(np.asarray(shares, float), 1e-9)
+    sizes = np.bincount(linked).astype(float)
+    counts = np.zeros((len(sizes), targets.shape[1]))
+    np.add.at(counts, linked, targets)
+    lacking = share[:, None] * counts.sum(axis=0)[None]
+    room = share * sizes.sum()
+    chosen = np.full(len(sizes), -1, np.int64)
+
+    def give(number: int, need: Array) -> None:
+        best = np.flatnonzero(need >= need.max() - 1e-9)
+        left = (room / share)[best]
+        best = best[left >= left.max() - 1e-9]
+        part = int(best[0] if len(best) == 1 else random.choice(best))
+        chosen[number] = part
+        lacking[part] -= counts[number]
+        room[part] -= sizes[number]
+
+    waiting = random.permutation(np.flatnonzero(sizes))
+    while len(waiting):
+        left = counts[waiting].sum(axis=0)
+        if not (left > 0).any():
+            break
+        label = int(np.argmin(np.where(left > 0, left, np.inf)))
+        own = waiting[counts[waiting, label] > 0]
+        for number in own[np.argsort(-counts[own, label], kind="stable")]:
+            give(int(number), lacking[:, label] / share)
+        waiting = waiting[chosen[waiting] < 0]
+    for number in waiting[np.argsort(-sizes[waiting], kind="stable")]:
+        give(int(number), np.zeros(len(share)))
+    out: Array = chosen[linked]
+    return out
+
+
 def folds(targets: Array, linked: Array, seed: int) -> Array:
     """Training masks for cross-validation: 5 folds, 4 times over on small sets.
 
     Args:
-        targets: (n,) class indices of the training rows.
+        targets: (n,) class indices of the training rows, or (n, labels), 1 where a row has a label.
         linked: (n,) set numbers.
         seed: of the folds.
 
@@ -98,7 +152,10 @@ def folds(targets: Array, linked: Array, seed: int) -> Array:
             "none can be held out to validate on.",
             "Give finer groups (--group), add pictures, or mark rows as val (--split).",
         )
-    count = int(max(2, min(5, sets, np.bincount(targets)[np.bincount(targets) > 0].min())))
+    smallest = 5  # a rare label must not cost all others their folds
+    if targets.ndim == 1:
+        smallest = np.bincount(targets)[np.bincount(targets) > 0].min()
+    count = int(max(2, min(5, sets, smallest)))
     repeats = 4 if len(targets) < SMALL else 1
     _, numbered = np.unique(linked, return_inverse=True)
     masks = []

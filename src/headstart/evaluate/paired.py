@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headstart.tasks.base import Measure
 from headstart.tasks.classify import metric, tallies
 from headstart.types import Interval
 
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["difference", "discordant", "exact_p", "interval", "resamples", "swapped_p", "wilson"]
+__all__ = [
+    "difference",
+    "discordant",
+    "exact_p",
+    "gained",
+    "interval",
+    "resampled",
+    "resamples",
+    "scored",
+    "swapped",
+    "swapped_p",
+    "wilson",
+]
 
 RESAMPLES = 4000
+FEWER = 2000
+"""Resamples of metrics that aren't counts of classes."""
+MOST_NUMBERS, BLOCK = 400_000_000, 4_000_000
+"""Numbers that a ranking metric may sort out in all its resamples (of many rows and outputs there are
+fewer resamples, 200 at least), and that are held at once."""
 
 
 def resamples(rows: int, seed: int, count: int = RESAMPLES) -> Array:
@@ -159,3 +178,104 @@ def swapped_p(
         kept = random.integers(0, 2, shape, np.int8).astype(np.float32)
         as_large += int((gap(kept) >= observed - 1e-9).sum())
     return (1 + as_large) / (1 + RESAMPLES)
+
+
+def scored(measure: Measure, targets: Array, outputs: Array, seed: int) -> Interval:
+    """A score of any task with its 95 % bootstrap interval.
+
+    Args:
+        measure: the metric.
+        targets: as the task has them.
+        outputs: (n, outputs).
+        seed: of the resamples.
+    """
+    low, high = _ends(resampled(measure, targets, outputs, seed))
+    return Interval(measure.exact(targets, outputs), low, high)
+
+
+def resampled(measure: Measure, targets: Array, outputs: Array, seed: int) -> Array:
+    """A score in every bootstrap resample of the rows; NaN where it can't be had."""
+    return _resampled(
+        measure, outputs, lambda weights: measure.weighted(targets, outputs, weights), seed
+    )
+
+
+def gained(measure: Measure, targets: Array, ours: Array, theirs: Array, seed: int) -> Interval:
+    """How much better ``ours`` is than ``theirs``, by the paired bootstrap over rows.
+
+    Both are judged on the same resamples; where less is better, less is a gain.
+    """
+    value = measure.sign * (measure.exact(targets, ours) - measure.exact(targets, theirs))
+    drawn = _resampled(
+        measure,
+        ours,
+        lambda weights: (
+            measure.weighted(targets, ours, weights) - measure.weighted(targets, theirs, weights)
+        ),
+        seed,
+    )
+    low, high = _ends(measure.sign * drawn)
+    return Interval(value, low, high)
+
+
+def swapped(measure: Measure, targets: Array, ours: Array, theirs: Array, seed: int) -> float:
+    """Two-sided randomisation test of a difference, for any task (Yeh 2000, section 3.3).
+
+    The outputs of the two models are swapped at random, row by row. A metric that reads the order of
+    the rows alone gets each model's ranks instead of its outputs, so that models of different scales
+    can be mixed (Venkatraman and Begg 1996, section 2).
+    """
+    if measure.ranks:
+        ours, theirs = _ranks(ours), _ranks(theirs)
+    both, answers = np.concatenate([targets, targets]), np.concatenate([ours, theirs])
+    random = np.random.default_rng((seed, 37))
+
+    def gap(kept: Array) -> Array:
+        first = measure.weighted(both, answers, np.concatenate([kept, 1 - kept], axis=1))
+        second = measure.weighted(both, answers, np.concatenate([1 - kept, kept], axis=1))
+        out: Array = np.abs(first - second)
+        return out
+
+    observed = float(gap(np.ones((1, len(targets)), np.float32))[0])
+    count, block = _sizes(measure, answers)
+    as_large = known = 0
+    for start in range(0, count, block):
+        shape = (min(block, count - start), len(targets))
+        found = gap(random.integers(0, 2, shape, np.int8).astype(np.float32))
+        as_large += int((found >= observed * (1 - 1e-9) - 1e-12).sum())
+        known += int((~np.isnan(found)).sum())
+    return (1 + as_large) / (1 + known)
+
+
+def _ranks(outputs: Array) -> Array:
+    from scipy.stats import rankdata
+
+    out: Array = rankdata(outputs, axis=0)
+    return out
+
+
+def _sizes(measure: Measure, outputs: Array) -> tuple[int, int]:
+    """How many resamples there are, and how many are done at once."""
+    numbers = max(outputs.size, 1)
+    count = int(np.clip(MOST_NUMBERS // numbers, 200, FEWER)) if measure.dear else FEWER
+    return count, max(1, BLOCK // max(len(outputs), 1))
+
+
+def _resampled(
+    measure: Measure, outputs: Array, value: Callable[[Array], Array], seed: int
+) -> Array:
+    """A value in every resample of the rows, a block of resamples at a time."""
+    count, block = _sizes(measure, outputs)
+    out = []
+    for start in range(0, count, block):
+        out.append(value(resamples(len(outputs), seed * 1009 + start, min(block, count - start))))
+    return np.concatenate(out)
+
+
+def _ends(drawn: Array) -> tuple[float, float]:
+    """Both ends of the percentile interval of what could be had."""
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)

@@ -19,13 +19,15 @@ from headstart.features.engine import BATCH, Engine, choose
 from headstart.features.pipeline import chunks, flow
 from headstart.files import atomic, digest_file, printable, read_json, write_json
 from headstart.sources.base import Contract, Network, create
+from headstart.tasks.multilabel import sigmoid
 
 if TYPE_CHECKING:
     from headstart.types import Array
 
 __all__ = ["FORMAT", "Model", "Prediction", "describe", "reference_pictures", "write"]
 
-FORMAT = 1
+FORMAT = 2
+"""1 holds one class for each picture; 2 holds several labels or a number."""
 CONFIG, WEIGHTS, REFERENCE, SUMS, CARD = (
     "config.json",
     "model.safetensors",
@@ -45,15 +47,21 @@ class Prediction:
 
     Attributes:
         input: the path as given, or ``row N`` for an array.
-        label: the class with the highest probability; None where the input can't be used.
-        probabilities: class → probability, calibrated; they sum to 1.
+        label: the class with the highest probability; of several labels those predicted, joined as
+            the labels were in the data. None for a number, and where the input can't be used.
+        probabilities: class → probability, calibrated; they sum to 1. Of several labels each has a
+            probability of its own, as the model gives it.
         error: why the input can't be used; empty where it can.
+        labels: of several labels those predicted, perhaps none.
+        value: the number, in regression.
     """
 
     input: str
     label: str | None
     probabilities: dict[str, float]
     error: str = ""
+    labels: tuple[str, ...] = ()
+    value: float | None = None
 
 
 def reference_pictures(size: int) -> Array:
@@ -92,7 +100,8 @@ def write(
         contract: the preprocessing at the size it was trained at.
         classes: names, in the order of the head's outputs.
         facts: ``source``, ``method``, ``temperature``, ``averaged`` (over orientations),
-            ``half_from`` and what the card tells.
+            ``half_from`` and what the card tells; for another task than classification ``task``,
+            ``outputs`` and what :meth:`headstart.tasks.base.Task.facts` gives.
     """
     import torch
     from safetensors.torch import save_file
@@ -106,7 +115,7 @@ def write(
     with atomic(folder / WEIGHTS) as temporary:
         save_file(state, temporary, metadata={"format": "pt"})
     config = {
-        "format": FORMAT,
+        "format": 1 if facts.get("task", "classify") == "classify" else FORMAT,
         "task": "classify",
         "architecture": network.architecture,
         "classes": list(classes),
@@ -115,7 +124,7 @@ def write(
     }
     write_json(folder / CONFIG, config)
     inputs = reference_pictures(contract.size)
-    outputs = _replay(network, contract, inputs, bool(facts.get("averaged")))
+    outputs = _replay(network, contract, inputs, _averaged(facts))
     with atomic(folder / REFERENCE) as temporary:
         save_file(
             {"inputs": torch.from_numpy(inputs), "logits": torch.from_numpy(outputs)}, temporary
@@ -132,10 +141,16 @@ def describe(folder: Path, evidence: dict[str, Any]) -> None:
     write_json(folder / SUMS, sums)
 
 
-def _replay(network: Network, contract: Contract, inputs: Array, averaged: bool) -> Array:
+def _replay(network: Network, contract: Contract, inputs: Array, averaged: dict[str, Any]) -> Array:
     """Logits of the reference inputs in PyTorch eager, float32."""
-    engine, _ = choose(network, contract, inputs, head=True, averaged=averaged, only="eager")
+    engine, _ = choose(network, contract, inputs, head=True, only="eager", **averaged)
     return engine.run(inputs)
+
+
+def _averaged(config: dict[str, Any]) -> dict[str, Any]:
+    """Whether outputs are averaged over orientations, and which outputs."""
+    merge = {"multilabel": "sigmoid", "regress": "mean"}.get(config.get("task", ""), "softmax")
+    return {"averaged": bool(config.get("averaged")), "merge": merge}
 
 
 class Model:
@@ -156,7 +171,8 @@ class Model:
             self.contract = Contract.from_dict(config["preprocessing"])
             self.config = config
             self.temperature = float(config.get("temperature", 1.0))
-            self.averaged = bool(config.get("averaged"))
+            self.averaged = _averaged(config)
+            self.task = str(config.get("task", "classify"))
             self.network = self._build(config)
             self._check()
         except KeyError as error:
@@ -184,13 +200,21 @@ class Model:
             small = len(block) <= FEW if few is None else few
             yield from self._block(block, first, small and self._engine is None)
 
-    def probabilities(self, views: Iterable[Array]) -> Array:
-        """Calibrated probabilities (n, classes) of prepared views (uint8, size × size × 3)."""
+    @property
+    def delim(self) -> str:
+        """What stands between the labels of a row."""
+        return str(self.config.get("label_delim") or "|")
+
+    def outputs(self, views: Iterable[Array]) -> Array:
+        """Outputs (n, outputs) of prepared views (uint8, size × size × 3): probabilities or numbers."""
         pending = iter(views)
         out = []
         while block := list(islice(pending, 64 * BATCH)):
-            out.append(self._probabilities(self._logits(block)))
+            out.append(self._outputs(self._logits(block)))
         return np.concatenate(out)
+
+    probabilities = outputs
+    """The same, under the name that classification has for it."""
 
     def _block(self, items: list[Any], start: int, few: bool) -> Iterator[Prediction]:
         results: dict[int, Prediction] = {}
@@ -214,9 +238,8 @@ class Model:
         def settle(good: list[tuple[int, str]], logits: Array | None) -> None:
             if logits is None:
                 return
-            for (index, name), row in zip(good, self._probabilities(logits), strict=True):
-                shares = {label: float(p) for label, p in zip(self.classes, row, strict=True)}
-                results[index] = Prediction(name, self.classes[int(row.argmax())], shares)
+            for (index, name), row in zip(good, self._outputs(logits), strict=True):
+                results[index] = self._said(name, row)
 
         flow(chunks(len(items)), prepare, lambda first: self._fastest(first, few), settle).run()
         for index in range(len(items)):
@@ -232,6 +255,25 @@ class Model:
         ).run()
         return np.concatenate(collected)
 
+    def _said(self, name: str, row: Array) -> Prediction:
+        """One input's outputs as a prediction."""
+        if self.task == "regress":
+            return Prediction(name, None, {}, value=float(row[0]))
+        shares = {label: float(p) for label, p in zip(self.classes, row, strict=True)}
+        if self.task == "multilabel":
+            level = float(self.config.get("level", 0.5))
+            found = tuple(label for label, share in shares.items() if share >= level)
+            return Prediction(name, self.delim.join(found), shares, labels=found)
+        return Prediction(name, self.classes[int(row.argmax())], shares)
+
+    def _outputs(self, logits: Array) -> Array:
+        if self.task == "regress":
+            scale, centre = float(self.config["scale"]), float(self.config["centre"])
+            return logits.astype(np.float64) * scale + centre
+        if self.task == "multilabel":
+            return sigmoid(logits)
+        return self._probabilities(logits)
+
     def _probabilities(self, logits: Array) -> Array:
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return at_temperature(shifted / shifted.sum(axis=1, keepdims=True), self.temperature)
@@ -243,7 +285,7 @@ class Model:
                 self.contract,
                 first,
                 head=True,
-                averaged=self.averaged,
+                **self.averaged,
                 half_from=self.config.get("half_from", ""),
                 only="eager" if few else None,
             )
@@ -285,7 +327,7 @@ class Model:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        model = create(config["architecture"], len(config["classes"]))
+        model = create(config["architecture"], config.get("outputs", len(config["classes"])))
         try:
             model.load_state_dict(load_file(self.folder / WEIGHTS))
         except (RuntimeError, ValueError, OSError, SafetensorError) as error:
@@ -299,12 +341,13 @@ class Model:
 
         stored = load_file(self.folder / REFERENCE)
         logits = _replay(self.network, self.contract, stored["inputs"], self.averaged)
-        got = self._probabilities(logits)
-        gap = float(np.abs(got - self._probabilities(stored["logits"])).max())
+        # Numbers are compared as the network gives them, in standard deviations of the labels.
+        shown = (lambda found: found) if self.task == "regress" else self._outputs
+        gap = float(np.abs(shown(logits) - shown(stored["logits"])).max())
         if not gap <= TOLERANCE:
             raise BundleError(
                 f"The bundle {self.folder} doesn't give the outputs it was saved with: "
-                f"probabilities differ by {gap:.2g}.",
+                f"{'outputs' if self.task == 'regress' else 'probabilities'} differ by {gap:.2g}.",
                 "Its files are intact, so a library here may compute differently: "
                 "compare torch and timm with the versions in its README.md.",
             )

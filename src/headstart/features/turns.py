@@ -23,9 +23,23 @@ class Turns(nn.Module):
 
 
 class Merge(nn.Module):
-    """Logits (4n, classes) → (n, classes), whose softmax is the mean of the four softmaxes."""
+    """Logits (4n, outputs) → (n, outputs), whose outputs are the mean of the four outputs.
+
+    Args:
+        kind: what the outputs are: ``softmax`` or ``sigmoid`` of the logits, or ``mean``, the logits
+            themselves.
+    """
+
+    def __init__(self, kind: str = "softmax") -> None:
+        super().__init__()
+        self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logarithm of the mean probabilities."""
+        """Return logits of the mean outputs."""
+        if self.kind == "mean":
+            return x.float().view(COUNT, -1, x.shape[1]).mean(dim=0)
+        if self.kind == "sigmoid":
+            each = x.float().sigmoid().view(COUNT, -1, x.shape[1])
+            return each.mean(dim=0).clamp(1e-7, 1 - 1e-7).logit()
         shares = x.float().softmax(dim=1).view(COUNT, -1, x.shape[1])
         return shares.mean(dim=0).clamp_min(1e-12).log()

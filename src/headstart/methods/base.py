@@ -86,6 +86,8 @@ class Base:
     relative_gain: ClassVar[float] = 0.0
     """Share of the remaining errors that the method may be expected to remove: a prior for the gate,
     rounded from the solar cells and CIFAR-10 in ``benchmarks/results``, not a promise."""
+    tasks: ClassVar[tuple[str, ...]] = ("classify", "multilabel", "regress")
+    """The tasks that it makes sense for, by their files."""
     unasked: ClassVar[bool] = True
     """Whether a run tries the method by itself; otherwise only ``--method`` brings it in."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.report.outputs import scatter
 from headstart.report.sources import against_cost, places, projection
 from headstart.report.svg import ACCENT, BAD, GOOD, INK, MUTED, OPEN, PAPER, STYLE, empty, markup
 from headstart.report.view import (
@@ -18,7 +19,7 @@ from headstart.report.view import (
     RangeTest,
     RegularisationPath,
 )
-from headstart.report.words import Comparison, clip, label, points, span
+from headstart.report.words import Comparison, Unit, clip, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
+SHARES = Unit()
 TONES = {"helps": GOOD, "harms": BAD}
 NAMED_CLASSES = 60
 """Up to so many classes the large heat map names them."""
@@ -42,19 +44,21 @@ def draw(page: Page) -> dict[str, str]:
 
     plans: dict[str, tuple[Callable[..., Figure], tuple[Any, ...]]] = {}
     if page.verdict.comparisons:
-        plans["forest"] = forest, (page.verdict.comparisons,)
+        plans["forest"] = forest, (page.verdict.comparisons, page.verdict.unit)
     if any(attempt.score is not None and attempt.seconds for attempt in page.attempts):
         plans["tried"] = tried, (page,)
     for index, curve in enumerate(page.curves):
-        plans[f"curve-{index}"] = learning, (curve,)
+        plans[f"curve-{index}"] = learning, (curve, page.verdict.unit)
     for index, path in enumerate(page.paths):
-        plans[f"path-{index}"] = regularisation, (path,)
+        plans[f"path-{index}"] = regularisation, (path, page.task)
     for index, test in enumerate(page.range_tests):
         plans[f"rates-{index}"] = rates, (test,)
     if page.confusion and not page.confusion.small:
         plans["confusion"] = heat, (page.confusion,)
     if page.calibration and (page.calibration.before or page.calibration.after):
         plans["calibration"] = reliability, (page.calibration,)
+    if page.scatter:
+        plans["scatter"] = scatter, (page.scatter,)
     if page.ranking:
         plans["places"] = places, (page.ranking,)
         if any(one.cost > 0 for one in page.ranking.candidates):
@@ -68,21 +72,22 @@ def draw(page: Page) -> dict[str, str]:
         return {name: markup(plot(*parts), name) for name, (plot, parts) in plans.items()}
 
 
-def forest(comparisons: Sequence[Comparison]) -> Figure:
+def forest(comparisons: Sequence[Comparison], unit: Unit = SHARES) -> Figure:
     """The gain over each control and reference method, with its 95 % interval and a zero line."""
     names = [clip(label(item.name), 20) for item in comparisons]
     figure = empty(420, 54 + 52 * len(comparisons), left=14 + 6.8 * max(map(len, names)), top=0)
     axes = figure.subplots()
-    ends = _reach([item.low for item in comparisons], [item.high for item in comparisons])
+    by = unit.factor
+    ends = _reach([i.low * by for i in comparisons], [i.high * by for i in comparisons])
     side = 0.22 * (ends[1] - ends[0])  # half of a label's width
     for place, item in enumerate(comparisons):
         colour = TONES.get(item.says, OPEN)
-        low, gain, high = item.low * 100, item.gain * 100, item.high * 100
+        low, gain, high = item.low * by, item.gain * by, item.high * by
         axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
         face = colour if item.control else PAPER
         axes.plot([gain], [place], "o", color=colour, markerfacecolor=face, markersize=9, mew=2)
         axes.annotate(
-            f"{points(item.gain)}  ({span(item.low, item.high)})",
+            f"{unit.gain(item.gain)}  ({unit.span(item.low, item.high)})",
             (min(max((low + high) / 2, ends[0] + side), ends[1] - side), place),
             (0, 10),
             textcoords="offset points",
@@ -94,16 +99,16 @@ def forest(comparisons: Sequence[Comparison]) -> Figure:
     axes.tick_params(axis="y", labelcolor=INK, labelsize=11.5)
     axes.set_ylim(len(comparisons) - 0.6, -0.75)
     axes.set_xlim(*ends)
-    axes.set_xlabel("gain in percentage points, 95 % interval")
+    axes.set_xlabel(f"gain{' in percentage points' if unit.share else ''}, 95 % interval")
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False, axis="y")
     return figure
 
 
 def _reach(lows: Sequence[float], highs: Sequence[float]) -> tuple[float, float]:
-    """Limits in points that hold zero and every interval, with room for the labels."""
-    low, high = min(0.0, *lows) * 100, max(0.0, *highs) * 100
-    room = 0.14 * max(high - low, 1.0)
+    """Limits that hold zero and every interval, with room for the labels."""
+    low, high = min(0.0, *lows), max(0.0, *highs)
+    room = 0.14 * (high - low or 1.0)
     return low - room, high + room
 
 
@@ -111,6 +116,8 @@ def tried(page: Page) -> Figure:
     """Score against seconds: methods on validation rows, controls on test rows."""
     figure = empty(420, 290, left=48)
     axes = figure.subplots()
+    unit = page.verdict.unit
+    by = unit.factor
     seen = [a for a in page.attempts if a.score is not None and a.seconds]
     times = [a.seconds or 1.0 for a in seen]
     wide = max(times) > 8 * min(times)
@@ -121,7 +128,7 @@ def tried(page: Page) -> Figure:
         colour = ACCENT if attempt.chosen else MUTED
         axes.plot(
             [seconds],
-            [(attempt.score or 0.0) * 100],
+            [(attempt.score or 0.0) * by],
             "D" if control else "o",
             color=colour,
             markerfacecolor=PAPER if control else colour,
@@ -130,24 +137,25 @@ def tried(page: Page) -> Figure:
         )
     levels = [a for a in page.attempts if a.score is not None and not a.seconds]
     for attempt in levels:
-        axes.axhline(
-            (attempt.score or 0.0) * 100, color=MUTED, linewidth=1.2, linestyle=(0, (2, 3))
-        )
-    _limits(axes, times, [(a.score or 0.0) * 100 for a in (*seen, *levels)], wide)
+        axes.axhline((attempt.score or 0.0) * by, color=MUTED, linewidth=1.2, linestyle=(0, (2, 3)))
+    least = 5.0 if unit.share else 0.0
+    _limits(axes, times, [(a.score or 0.0) * by for a in (*seen, *levels)], wide, least)
     _name_points(axes, page, wide)
     axes.set_xlabel("time" + (" (log scale)" if wide else ""))
-    axes.set_ylabel(f"{page.verdict.metric}, %")
+    axes.set_ylabel(page.verdict.metric + (", %" if unit.share else ""))
     return figure
 
 
-def _limits(axes: Axes, times: Sequence[float], scores: Sequence[float], wide: bool) -> None:
+def _limits(
+    axes: Axes, times: Sequence[float], scores: Sequence[float], wide: bool, least: float
+) -> None:
     """Limits with room for names, and times as a person would say them."""
     first, last = min(times), max(times)
     if wide:
         axes.set_xlim(first / 1.8, last * 1.8)
     else:
         axes.set_xlim(0, last * 1.2)
-    room = 0.12 * max(max(scores) - min(scores), 5.0)
+    room = 0.12 * (max(max(scores) - min(scores), least) or 1.0)
     axes.set_ylim(min(scores) - room, max(scores) + room * 1.3)
     low, high = axes.get_xlim()
     steps = [0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 108000]
@@ -177,7 +185,7 @@ def _name_points(axes: Axes, page: Page, wide: bool) -> None:
         (a for a in page.attempts if a.score is not None), key=lambda a: -(a.score or 0.0)
     )
     for attempt in order:
-        score = (attempt.score or 0.0) * 100
+        score = (attempt.score or 0.0) * page.verdict.unit.factor
         spot = attempt.seconds or (low * 1.05 if wide else low)
         across = np.log(spot / low) / np.log(high / low) if wide else (spot - low) / (high - low)
         left = across > 0.55
@@ -197,22 +205,22 @@ def _name_points(axes: Axes, page: Page, wide: bool) -> None:
         )
 
 
-def learning(curve: Curve) -> Figure:
+def learning(curve: Curve, unit: Unit = SHARES) -> Figure:
     """Scores of each epoch above, the training loss below."""
     figure = empty(272, 290, left=46, top=48)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     figure.subplots_adjust(hspace=0.12)
     mark = "o" if len(curve.epochs) <= 12 else ""
     size = {"markersize": 3.5, "marker": mark}
-    validation = [np.nan if v is None else v * 100 for v in curve.validation]
-    train = [np.nan if v is None else v * 100 for v in curve.train]
+    validation = [np.nan if v is None else v * unit.factor for v in curve.validation]
+    train = [np.nan if v is None else v * unit.factor for v in curve.train]
     upper.plot(curve.epochs, train, color=MUTED, label="training", **size)
     if not all(np.isnan(validation)):
         upper.plot(curve.epochs, validation, color=ACCENT, label="validation", **size)
     lower.plot(curve.epochs, [np.nan if v is None else v for v in curve.loss], color=MUTED, **size)
     upper.set_title(clip(label(curve.name), 30), color=INK, fontweight="bold", pad=22)
     _legend(upper)
-    upper.set_ylabel("score, %")
+    upper.set_ylabel("score, %" if unit.share else "score")
     lower.set_ylabel("loss")
     lower.set_xlabel("epoch")
     lower.set_ylim(bottom=0)
@@ -234,8 +242,8 @@ def _legend(axes: Axes) -> None:
     )
 
 
-def regularisation(path: RegularisationPath) -> Figure:
-    """Cross-validated log loss against the penalty, the chosen one marked."""
+def regularisation(path: RegularisationPath, task: str = "classification") -> Figure:
+    """Cross-validated loss against the penalty, the chosen one marked."""
     figure = empty(272, 290, left=54, top=28)
     axes = figure.subplots()
     axes.set_xscale("log")
@@ -257,7 +265,7 @@ def regularisation(path: RegularisationPath) -> Figure:
     axes.locator_params(axis="y", nbins=6)
     axes.set_title(clip(label(path.name), 30), color=INK, fontweight="bold")
     axes.set_xlabel("penalty (log scale)")
-    axes.set_ylabel("cross-validated log loss")
+    axes.set_ylabel(f"cross-validated {'squared error' if task == 'regression' else 'log loss'}")
     return figure
 
 

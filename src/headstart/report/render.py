@@ -41,6 +41,9 @@ def render(evidence: dict[str, Any]) -> str:
         made.filters[name] = getattr(words, name)
     made.filters["code"] = _code
     page = summarise(evidence)
+    unit = page.verdict.unit  # where scores are no shares, nothing on the page is in per cent
+    if not unit.share:
+        made.filters |= {"percent": unit.score, "points": unit.gain, "span": unit.span}
     text = made.get_template("page.html.j2").render(
         page=page,
         plots={name: Markup(svg) for name, svg in draw(page).items()},

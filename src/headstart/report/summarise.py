@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from headstart.report.diagnosis import diagnosis
+from headstart.report.outputs import labels
 from headstart.report.sources import ranking
 from headstart.report.view import (
     Attempt,
@@ -28,13 +29,13 @@ from headstart.report.view import (
 )
 from headstart.report.words import (
     Comparison,
+    Unit,
     clip,
     count,
     duration,
     finite,
     label,
     metric,
-    percent,
     points,
     sentence,
     tell,
@@ -87,7 +88,14 @@ def summarise(evidence: dict[str, Any]) -> Page:
         ledger=_ledger(ledger),
         command=str(evidence.get("command") or ""),
         run=_run(evidence),
+        task=str(summary.get("task") or "classification"),
+        scatter=tuple((float(t), float(p)) for t, p in evidence.get("scatter") or []),
+        labels=labels(evidence),
     )
+
+
+def _unit(summary: dict[str, Any]) -> Unit:
+    return Unit(summary.get("unit", "share") == "share", str(summary["metric"]))
 
 
 def _verdict(summary: dict[str, Any], warnings: int) -> Verdict:
@@ -106,10 +114,23 @@ def _verdict(summary: dict[str, Any], warnings: int) -> Verdict:
         for name, gain in summary["gain"].items()
     )
     test = summary["test"]
-    says = tell(summary["verdict"], comparisons, test["n"], str(summary.get("run") or ""))
+    unit, run = _unit(summary), str(summary.get("run") or "")
+    says = tell(summary["verdict"], comparisons, test["n"], run, unit)
     low, high = test["interval"]
     name, main = metric(summary["metric"]), _main(says.tone, comparisons)
-    return Verdict(says, name, test["score"], low, high, test["n"], main, comparisons, warnings)
+    return Verdict(
+        says,
+        name,
+        test["score"],
+        low,
+        high,
+        test["n"],
+        main,
+        comparisons,
+        warnings,
+        unit,
+        summary.get("better") == "lower",
+    )
 
 
 def _main(tone: str, comparisons: Sequence[Comparison]) -> Comparison | None:
@@ -231,7 +252,14 @@ def _confusion(evidence: dict[str, Any]) -> Confusion | None:
 def _mistakes(evidence: dict[str, Any]) -> tuple[Mistake, ...]:
     """Those with a picture that is base64 and nothing else."""
     return tuple(
-        Mistake(item["row"], item["true"], item["predicted"], item["confidence"], item["jpeg"])
+        Mistake(
+            item["row"],
+            item["true"],
+            item["predicted"],
+            item["confidence"],
+            item["jpeg"],
+            str(item.get("by") or ""),
+        )
         for item in evidence.get("mistakes") or []
         if re.fullmatch(r"[A-Za-z0-9+/=]+", item["jpeg"])
     )
@@ -378,7 +406,7 @@ def _run(evidence: dict[str, Any]) -> Facts:
         [
             (
                 "Chosen method",
-                f"{found}, {percent(validation)} on validation rows" if found else "",
+                f"{found}, {_unit(summary).score(validation)} on validation rows" if found else "",
             ),
             ("Seed", summary.get("seed")),
             ("Data fingerprint", evidence.get("fingerprint")),

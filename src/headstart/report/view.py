@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from headstart.report.diagnosis import Diagnosed
+from headstart.report.outputs import LabelScore
 from headstart.report.sources import Ranking
-from headstart.report.words import Comparison, Sentences
+from headstart.report.words import Comparison, Sentences, Unit
 
 __all__ = [
     "Attempt",
@@ -34,7 +35,7 @@ Facts = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The top of the page; scores are shares from 0 to 1."""
+    """The top of the page; scores are shares from 0 to 1, or numbers of the metric's own unit."""
 
     says: Sentences
     metric: str
@@ -45,6 +46,8 @@ class Verdict:
     main: Comparison | None
     comparisons: tuple[Comparison, ...]
     warnings: int
+    unit: Unit = field(default_factory=Unit)
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class RegularisationPath:
-    """A probe's log loss along its penalties."""
+    """A probe's held-out loss along its penalties."""
 
     name: str
     penalties: tuple[float, ...]
@@ -120,13 +123,14 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer with its picture."""
+    """A wrong answer with its picture; ``by`` says how wrong where no confidence does."""
 
     row: str
     true: str
     predicted: str
-    confidence: float
+    confidence: float | None
     jpeg: str
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,11 @@ class Overfitting:
     test: float
     gap: tuple[float, float, float]
     says: str
+
+    def width(self, score: float, share: bool) -> float:
+        """The length of a score's bar, 0 to 1: of shares the score, of numbers a share of the largest."""
+        most = max(self.train, self.validation or 0.0, self.test, 1e-12)
+        return min(max(score if share else score / most, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -214,3 +223,6 @@ class Page:
     ledger: Ledger | None
     command: str
     run: Facts
+    task: str = "classification"
+    scatter: tuple[tuple[float, float], ...] = ()
+    labels: tuple[LabelScore, ...] = ()

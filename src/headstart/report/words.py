@@ -7,9 +7,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from headstart.types import number, title, written
+
 __all__ = [
     "Comparison",
     "Sentences",
+    "Unit",
     "clip",
     "count",
     "duration",
@@ -29,11 +32,15 @@ ADVICE_LIMIT = 20.0
 
 NAMES = {
     "majority": "majority class",
+    "mean": "mean of the labels",
+    "prevalence": "label frequencies",
     "from_scratch": "from scratch",
     "source_only": "source only",
 }
 PHRASES = {
     "majority": "always answering with the most frequent class",
+    "mean": "always answering with the mean of the labels",
+    "prevalence": "always answering with how frequent each label is",
     "from_scratch": "the same network trained from scratch",
     "linear_probe": "the linear probe on frozen features",
 }
@@ -107,6 +114,40 @@ def span(low: float, high: float) -> str:
     return f"{points(low).lstrip('+')} to {points(high).lstrip('+')}"
 
 
+@dataclass(frozen=True)
+class Unit:
+    """How scores and gains in a metric are written: in per cent and points, or as plain numbers."""
+
+    share: bool = True
+    metric: str = ""
+
+    @property
+    def factor(self) -> float:
+        """What a plot multiplies values by."""
+        return 100.0 if self.share else 1.0
+
+    @property
+    def gain_word(self) -> str:
+        """What stands behind a gain."""
+        return " points" if self.share else ""
+
+    def score(self, value: float | None) -> str:
+        """A score; a dash where there is none."""
+        if self.share or value is None:
+            return percent(value)
+        return written(value, False, self.metric).replace("-", "−")
+
+    def gain(self, value: float, *, signed: bool = True) -> str:
+        """A gain."""
+        if self.share:
+            return points(value, signed=signed)
+        return number(value if signed else abs(value), signed=signed).replace("-", "−")
+
+    def span(self, low: float, high: float) -> str:
+        """An interval of a gain."""
+        return span(low, high) if self.share else f"{self.score(low)} to {self.score(high)}"
+
+
 def count(value: float, one: str = "", many: str = "") -> str:
     """A whole number with thin separators, and its noun.
 
@@ -143,7 +184,7 @@ def label(name: str) -> str:
 
 def metric(name: str) -> str:
     """A metric's name for people."""
-    return name.replace("_", " ").replace("macro f1", "macro F1")
+    return title(name)
 
 
 def sentence(text: str) -> str:
@@ -165,7 +206,13 @@ def clip(text: str, length: int) -> str:
     return f"{text[: length - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def tell(verdict: str, comparisons: Sequence[Comparison], rows: int, run: str = "") -> Sentences:
+def tell(
+    verdict: str,
+    comparisons: Sequence[Comparison],
+    rows: int,
+    run: str = "",
+    unit: Unit | None = None,
+) -> Sentences:
     """The verdict, what it means and what to do next; commands stand in backticks.
 
     Args:
@@ -173,13 +220,21 @@ def tell(verdict: str, comparisons: Sequence[Comparison], rows: int, run: str = 
         comparisons: of the run.
         rows: test rows.
         run: the run's folder.
+        unit: of the metric; shares by default.
     """
     controls = [item for item in comparisons if item.control]
     if verdict == "helps":
         return Sentences("helps", "helps", "▲", "The transfer helps.", _helped(controls), _use(run))
     if verdict == "harms":
         worst = min(controls, key=lambda item: item.gain, default=None)
-        return Sentences("harms", "harms", "▼", "The transfer harms.", _harmed(worst), _mend(worst))
+        return Sentences(
+            "harms",
+            "harms",
+            "▼",
+            "The transfer harms.",
+            _harmed(worst, unit or Unit()),
+            _mend(worst),
+        )
     return Sentences(
         "unclear",
         "no evidence",
@@ -241,14 +296,14 @@ def _more(controls: Sequence[Comparison], rows: int) -> str:
     return f"{text} Until then, choose by cost, not by score."
 
 
-def _harmed(worst: Comparison | None) -> str:
+def _harmed(worst: Comparison | None, unit: Unit) -> str:
     over = _phrase(worst) if worst else "a control"
-    by = f" by {points(abs(worst.gain), signed=False)} points" if worst else ""
+    by = f" by {unit.gain(abs(worst.gain), signed=False)}{unit.gain_word}" if worst else ""
     return f"On the same test rows, {over} does better{by}, and by more than chance explains."
 
 
 def _mend(worst: Comparison | None) -> str:
-    if worst and worst.name == "majority":
+    if worst and worst.name in ("majority", "mean", "prevalence"):
         return (
             "Don't use this model. It has learned less than nothing, which mostly means that "
             "labels or files are mixed up: look at the notes on the data and the mistakes below."

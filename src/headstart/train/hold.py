@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from headstart.errors import UsageError
+from headstart.tasks.base import Task
+from headstart.tasks.classify import CLASSIFY
 from headstart.train.parts import HEAD, bodies
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Seen:
     """What a penalty may be computed from, in one step.
 
     Attributes:
-        targets: (n,) class indices.
+        targets: (n,) class indices, or as the task's :meth:`~headstart.tasks.base.Task.wanted`.
         features: (n, width), the head's input.
         maps, source_maps: stage → feature maps (n, channels, ...), of the network that trains and
             of the source model on the same inputs.
@@ -75,7 +77,8 @@ class Known:
     """What a regulariser may learn from before the training: the network at its start.
 
     Attributes:
-        targets: (rows,) class indices of the training rows, of at most :data:`LEARN_ROWS`.
+        targets: (rows,) class indices of the training rows, of at most :data:`LEARN_ROWS`; or as
+            the task's :meth:`~headstart.tasks.base.Task.wanted`.
         classes: of the target task.
         source_head: weight (source classes, width) and bias, or None.
     """
@@ -112,6 +115,7 @@ class Holds:
         recipe: of the training.
         feed, targets, rows: of the training.
         source_head: weight and bias of the source's own head; None where it has none.
+        task: what is learned.
 
     Raises:
         UsageError: a regulariser needs what isn't there.
@@ -127,6 +131,7 @@ class Holds:
         targets: Array | None = None,
         rows: Sequence[int] = (),
         source_head: tuple[Array, Array] | None = None,
+        task: Task = CLASSIFY,
     ) -> None:
         from torch import nn
 
@@ -162,11 +167,13 @@ class Holds:
         if "source_head" in self.needs and source_head is not None:
             self.extra["source_head"] = _linear(source_head)
         chosen = _some(list(rows))
+        wanted = task.wanted(_targets(targets, chosen))
+        counted = targets is not None and task.name == CLASSIFY.name
         known = Known(
-            _targets(targets, chosen),
-            0 if targets is None else int(targets.max()) + 1,
+            wanted,
+            int(targets.max()) + 1 if counted and targets is not None else task.outputs,
             None if source_head is None else _tensors(source_head),
-            lambda: _look(tail, feed, _targets(targets, chosen), chosen),
+            lambda: _look(tail, feed, wanted, chosen, task),
         )
         self.memory = {one.name(): one.learn(known) for one in self.penalties}
 
@@ -262,10 +269,8 @@ def _some(rows: list[int]) -> list[int]:
     return [rows[place] for place in places]
 
 
-def _targets(targets: Array | None, rows: list[int]) -> Tensor:
-    import torch
-
-    return torch.from_numpy(np.asarray([] if targets is None else targets[rows], np.int64))
+def _targets(targets: Array | None, rows: list[int]) -> Array:
+    return np.zeros(0, np.int64) if targets is None else targets[rows]
 
 
 def _tensors(head: tuple[Array, Array]) -> tuple[Tensor, Tensor]:
@@ -289,7 +294,7 @@ def _linear(head: tuple[Array, Array]) -> nn.Linear:
 
 
 def _look(
-    tail: nn.Sequential, feed: Any, targets: Tensor, rows: list[int]
+    tail: nn.Sequential, feed: Any, targets: Tensor, rows: list[int], task: Task
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Features of some rows, and what each channel's absence would cost, in evaluation mode."""
     import torch
@@ -314,9 +319,8 @@ def _look(
     try:
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
-            loss = torch.nn.functional.cross_entropy(
-                tail(feed.batch(part)).float(), targets[start : start + BATCH], reduction="sum"
-            )
+            output = tail(feed.batch(part)).float()
+            loss = task.loss(output, targets[start : start + BATCH], None, 0.0, "sum")
             found = torch.autograd.grad(loss, [maps[name] for name in costs])
             for name, gradient in zip(costs, found, strict=True):
                 cost = -(maps[name].detach() * gradient).transpose(0, 1).flatten(1).sum(dim=1)

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from headstart.tasks.base import Task
+from headstart.tasks.classify import CLASSIFY
 from headstart.train import added, checkpoint
 from headstart.train.average import Average, copy_of, put
 from headstart.train.hold import Holds
-from headstart.train.objective import Objective, drawn, set_aside
+from headstart.train.objective import Objective, drawn, set_aside, strata
 from headstart.train.optim import groups, schedule
 from headstart.train.parts import noisy, select, set_mode
 from headstart.train.precision import settled
@@ -57,13 +59,14 @@ def train(
     enough: Callable[[list[dict[str, Any]]], bool] | None = None,
     regularisers: Sequence[Any] = (),
     source_head: tuple[Array, Array] | None = None,
+    task: Task = CLASSIFY,
 ) -> list[dict[str, Any]]:
     """Train a network's tail in place.
 
     Args:
         tail: the trained part with the head last, as ``Network.part(..., head=True)`` gives it.
         feed: the inputs.
-        targets: class index of every row of the data.
+        targets: of every row of the data, as the task has them.
         rows: the training rows.
         recipe: rates, epochs and the rest.
         seed: of the order of the rows and of dropout.
@@ -74,11 +77,13 @@ def train(
         enough: called with the curve after each epoch; True ends the training early.
         regularisers: what holds the model back, see :mod:`headstart.methods.regularise.base`.
         source_head: weight and bias of the source's own head, for regularisers that ask for it.
+        task: what is learned.
 
     Returns:
-        the learning curve: for each epoch its loss (the cross-entropy alone), training accuracy,
-        seconds and what ``watch`` said; where they apply ``precision``, ``penalty``,
-        ``stopping_loss`` (on rows set aside) and, in the last one, ``stopped``.
+        the learning curve: for each epoch its loss (the task's alone), training score (the accuracy
+        of classes, otherwise the run's metric), seconds and what ``watch`` said; where they apply
+        ``precision``, ``penalty``, ``stopping_loss`` (on rows set aside) and, in the last one,
+        ``stopped``.
 
     Raises:
         UsageError: the recipe asks for what the network doesn't have.
@@ -93,7 +98,7 @@ def train(
     select(tail, recipe, recipe.epochs)  # the optimiser gets all that will ever train
     with noisy(tail, recipe):
         training = _Training(
-            tail, feed, targets, rows, recipe, seed, folder, regularisers, source_head
+            tail, feed, targets, rows, recipe, seed, folder, regularisers, source_head, task
         )
         try:
             curve = training.run(step, watch, enough)
@@ -118,15 +123,16 @@ class _Training:
         folder: Path | None,
         regularisers: Sequence[Any],
         source_head: tuple[Array, Array] | None,
+        task: Task,
     ) -> None:
         import torch
         from accelerate import Accelerator
 
         self.tail, self.feed, self.targets = tail, feed, targets
-        self.recipe, self.seed, self.folder = recipe, seed, folder
+        self.recipe, self.seed, self.folder, self.task = recipe, seed, folder, task
         self.rows, self.aside = list(rows), list[int]()
         if recipe.patience:
-            self.rows, self.aside = set_aside(rows, targets, seed)
+            self.rows, self.aside = set_aside(rows, strata(task, targets, rows), seed)
         self.holds = Holds(
             tail,
             regularisers,
@@ -135,8 +141,9 @@ class _Training:
             targets=targets,
             rows=self.rows,
             source_head=source_head,
+            task=task,
         )
-        self.objective = Objective(recipe, targets, self.rows, self.holds, seed)
+        self.objective = Objective(recipe, targets, self.rows, self.holds, seed, task)
         cuda = torch.cuda.is_available()
         self.accelerator = Accelerator(cpu=not cuda)
         made = groups(tail, recipe)
@@ -199,7 +206,7 @@ class _Training:
         ready = ahead.submit(self.feed.batch, parts[0], epoch)
         select(self.tail, recipe, epoch)
         set_mode(self.module, recipe)
-        total, penalty, right = 0.0, 0.0, 0
+        total, penalty, score = 0.0, 0.0, self.task.follow()
         for index, part in enumerate(parts):
             inputs = ready.result().to(self.accelerator.device)
             if index + 1 < batches:
@@ -214,13 +221,12 @@ class _Training:
                 self._update(epoch * updates + update, recipe.epochs * updates)
             total += float(loss.entropy.detach()) * len(part)
             penalty += float((loss.whole - loss.entropy).detach()) * len(part)
-            wanted = torch.from_numpy(self.targets[part]).to(loss.output.device)
-            right += int((loss.output.argmax(dim=1) == wanted).sum())
+            score.add(loss.output, self.task.wanted(self.targets[part]).to(loss.output.device))
             step.advance(len(part))
         held: dict[str, Any] = {"penalty": penalty / count} if self.holds.penalties else {}
         if self.objective.half:
             held["precision"] = "bf16"
-        return {"epoch": epoch + 1, "loss": total / count, "train": right / count, **held}
+        return {"epoch": epoch + 1, "loss": total / count, "train": score.value(), **held}
 
     def _update(self, number: int, total: int) -> None:
         """One step of the optimiser, at the schedule's rate."""
@@ -239,9 +245,7 @@ class _Training:
         if not self.aside:
             return {}
         found = logits(self.tail, self.feed, self.aside).astype(np.float64)
-        found -= found.max(axis=1, keepdims=True)
-        own = found[np.arange(len(found)), self.targets[self.aside]]
-        loss = float((np.log(np.exp(found).sum(axis=1)) - own).mean())
+        loss = self.task.stopping(found, self.targets[self.aside])
         if not self.best or loss < min(entry["stopping_loss"] for entry in self.curve):
             self.best = copy_of(self.tail)
         return {"stopping_loss": loss}
@@ -281,20 +285,28 @@ class _Training:
         return int(facts["epoch"])
 
 
-def logits(tail: nn.Module, feed: Feed, rows: Sequence[int], *, averaged: bool = False) -> Array:
+def logits(
+    tail: nn.Module,
+    feed: Feed,
+    rows: Sequence[int],
+    *,
+    averaged: bool = False,
+    merge: str = "softmax",
+) -> Array:
     """The tail's logits on the plain view of some rows, float32 (len(rows), classes).
 
     Args:
         tail: the trained part with the head last.
         feed: the inputs.
         rows: which rows.
-        averaged: average the probabilities over four orientations; the inputs must be pictures.
+        averaged: average the outputs over four orientations; the inputs must be pictures.
+        merge: which outputs, see :class:`headstart.features.turns.Merge`.
     """
     import torch
 
     from headstart.features.turns import Merge, Turns
 
-    whole = torch.nn.Sequential(Turns(), tail, Merge()) if averaged else tail
+    whole = torch.nn.Sequential(Turns(), tail, Merge(merge)) if averaged else tail
 
     was = tail.training
     tail.eval()
@@ -318,6 +330,7 @@ def seconds_per_row(
     targets: Array | None = None,
     regularisers: Sequence[Any] = (),
     source_head: tuple[Array, Array] | None = None,
+    task: Task = CLASSIFY,
 ) -> float:
     """Time a few training steps on a copy of the tail.
 
@@ -345,8 +358,9 @@ def seconds_per_row(
         targets=known,
         rows=batch,
         source_head=source_head,
+        task=task,
     )
-    objective = Objective(recipe, known, batch, holds, 0)
+    objective = Objective(recipe, known, batch, holds, 0, task)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trial.to(device)
     holds.to(device)

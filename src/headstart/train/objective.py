@@ -1,13 +1,15 @@
-"""The loss of one batch: cross-entropy, weighted by class where asked, and what holds the model back."""
+"""The loss of one batch: the task's, weighted by class where asked, and what holds the model back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headstart.tasks.base import Task
+from headstart.tasks.classify import CLASSIFY, class_weights
 from headstart.train.hold import Holds
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from headstart.train.recipe import Recipe
     from headstart.types import Array
 
-__all__ = ["Loss", "Objective", "class_weights", "drawn", "set_aside"]
+__all__ = ["Loss", "Objective", "class_weights", "drawn", "set_aside", "strata"]
 
 ASIDE = 0.15
 """Share of each class's training rows set aside for early stopping."""
@@ -24,7 +26,7 @@ ASIDE = 0.15
 
 @dataclass
 class Loss:
-    """One batch's result: the whole loss to go down, the cross-entropy in it, the logits."""
+    """One batch's result: the whole loss to go down, the task's loss in it, the logits."""
 
     whole: Tensor
     entropy: Tensor
@@ -36,23 +38,31 @@ class Objective:
 
     Args:
         recipe: of the training.
-        targets: class index of every row of the data.
+        targets: of every row of the data, as the task has them.
         rows: the training rows.
         holds: the regularisers.
         seed: of what they mix.
+        task: whose loss it is.
 
     Attributes:
         half: whether the forward passes are in bfloat16, where that is safe; the rest never is.
     """
 
     def __init__(
-        self, recipe: Recipe, targets: Array, rows: Sequence[int], holds: Holds, seed: int
+        self,
+        recipe: Recipe,
+        targets: Array,
+        rows: Sequence[int],
+        holds: Holds,
+        seed: int,
+        task: Task = CLASSIFY,
     ) -> None:
         self.recipe, self.targets, self.holds, self.seed = recipe, targets, holds, seed
         self.half = recipe.precision == "bf16"
+        self.task = task
         self._weights: Array | None = None
         if recipe.balance == "weights":
-            self._weights = class_weights(targets[list(rows)])
+            self._weights = task.weights(targets[list(rows)])
 
     def __call__(
         self, module: nn.Module, inputs: Tensor, part: list[int], place: tuple[int, int]
@@ -67,7 +77,7 @@ class Objective:
         """
         import torch
 
-        wanted = torch.from_numpy(self.targets[part]).to(inputs.device)
+        wanted = self.task.wanted(self.targets[part]).to(inputs.device)
         other, share = wanted, 1.0
         if self.holds.mixers:
             random = np.random.default_rng((self.seed, 11, *place))
@@ -75,38 +85,14 @@ class Objective:
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.half):
             output = module(inputs)
         output = output.float()
-        entropy = self._entropy(output, wanted)
+        entropy = self._loss(output, wanted)
         if share < 1.0:
-            entropy = share * entropy + (1.0 - share) * self._entropy(output, other)
+            entropy = share * entropy + (1.0 - share) * self._loss(output, other)
         penalty = self.holds.penalty(inputs, wanted)
         return Loss(entropy if penalty is None else entropy + penalty, entropy, output)
 
-    def _entropy(self, output: Tensor, wanted: Tensor) -> Tensor:
-        import torch
-
-        weights: Any = None
-        if self._weights is not None:
-            full = np.ones(output.shape[1], np.float32)
-            full[: len(self._weights)] = self._weights
-            weights = torch.from_numpy(full).to(output.device)
-        return torch.nn.functional.cross_entropy(
-            output, wanted, weight=weights, label_smoothing=self.recipe.smoothing
-        )
-
-
-def class_weights(targets: Array) -> Array:
-    """A weight for each class, float32 (classes,): rows / (classes present · rows of the class).
-
-    A class without rows has weight 1, which nothing uses.
-
-    >>> class_weights(np.array([0, 0, 0, 1])).tolist()
-    [0.6666666865348816, 2.0]
-    """
-    counts = np.bincount(targets)
-    present = counts > 0
-    out: Array = np.ones(len(counts), np.float32)
-    out[present] = len(targets) / (present.sum() * counts[present])
-    return out
+    def _loss(self, output: Tensor, wanted: Tensor) -> Tensor:
+        return self.task.loss(output, wanted, self._weights, self.recipe.smoothing)
 
 
 def drawn(rows: Array, targets: Array, balance: str, random: np.random.Generator) -> Array:
@@ -122,6 +108,20 @@ def drawn(rows: Array, targets: Array, balance: str, random: np.random.Generator
         return random.permutation(rows)
     weights = class_weights(targets[rows])[targets[rows]].astype(np.float64)
     return random.choice(rows, len(rows), p=weights / weights.sum())
+
+
+def strata(task: Task, targets: Array, rows: Sequence[int]) -> Array:
+    """Class indices of every row of the data, or the bins of the training rows' numbers.
+
+    Rows with several labels are all alike here: they are set aside by chance.
+    """
+    if task.name == CLASSIFY.name:
+        return targets
+    out: Array = np.zeros(len(targets), np.int64)
+    own = task.strata(targets[list(rows)])
+    if own.ndim == 1:
+        out[list(rows)] = own
+    return out
 
 
 def set_aside(rows: Sequence[int], targets: Array, seed: int) -> tuple[list[int], list[int]]:

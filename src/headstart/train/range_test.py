@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.tasks.base import Task
+from headstart.tasks.classify import CLASSIFY
 from headstart.train import added
 from headstart.train.hold import Holds
 from headstart.train.objective import Objective, drawn
@@ -64,6 +66,7 @@ def range_test(
     steps: int = STEPS,
     low: float = LOW,
     high: float = HIGH,
+    task: Task = CLASSIFY,
 ) -> RangeTest:
     """Train for a few steps at rates that rise geometrically (Smith 2017, section 3.3).
 
@@ -72,12 +75,13 @@ def range_test(
     Args:
         tail: the trained part with the head last.
         feed: the inputs.
-        targets: class index of every row of the data.
+        targets: of every row of the data, as the task has them.
         rows: the training rows.
         recipe: of the training that follows; its regularisers are left out.
         seed: of the order of the rows and of dropout.
         steps: at most; fewer where the loss leaves the range.
         low, high: the first and the last rate, as factors of the recipe's.
+        task: what is learned.
 
     Raises:
         ValueError: the recipe has no rate to be scaled, or the range is empty.
@@ -95,7 +99,7 @@ def range_test(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trial.to(device)
     optimiser = torch.optim.AdamW(groups(trial, recipe), lr=recipe.rate)
-    objective = Objective(recipe, targets, rows, Holds(trial, (), recipe), seed)
+    objective = Objective(recipe, targets, rows, Holds(trial, (), recipe), seed, task)
     factors = np.geomspace(low, high, steps)
     rates: list[float] = []
     losses: list[float] = []

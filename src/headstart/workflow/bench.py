@@ -18,8 +18,9 @@ from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.methods.regularise.base import read
 from headstart.sources.base import Contract, ImageSource, Network, usual_point
 from headstart.sources.norms import untold
-from headstart.tasks.classify import score
+from headstart.tasks.base import Task
 from headstart.train.feeds import ActivationFeed, PixelFeed, augment_of
+from headstart.train.loop import logits
 from headstart.types import Reporter
 from headstart.workflow.pictures import Pictures
 from headstart.workflow.plan import Run
@@ -97,10 +98,12 @@ class Bench:
             reporter,
         )
         self.learn = np.array(data.split.learn)
-        self.targets = data.labels.open("selection", "train and validate")[self.learn]
-        self.all_targets = np.full(len(data.rows), -1, np.int64)
+        self.task: Task = data.task
+        opened = data.labels.open("selection", "train and validate")
+        self.targets = opened[self.learn]
+        self.all_targets = np.full_like(opened, np.nan if opened.dtype.kind == "f" else -1)
         self.all_targets[self.learn] = self.targets
-        self.classes = len(data.classes)
+        self.classes = self.task.outputs
         self._features: Array | None = None
         self.penalty = 0.05
         self.most_folds: dict[str, int] = {}
@@ -170,17 +173,28 @@ class Bench:
         return self.source.own_head()
 
     def holding(self, recipe: Recipe) -> dict[str, Any]:
-        """What the loop needs for a recipe's regularisers."""
+        """What the loop needs for a recipe's regularisers, and the task."""
         regularisers = read(recipe.regularise)
         asked = any("source_head" in one.needs for one in regularisers)
         return {
             "regularisers": regularisers,
             "source_head": self.source_head if asked else None,
+            "task": self.task,
         }
 
     def measure(self, held_out: Array, judged: Array) -> float:
         """The run's metric on judged rows."""
-        return score(self.run.plan.metric, self.targets[judged], held_out[judged])
+        return self.task.measure.exact(self.targets[judged], held_out[judged])
+
+    def standing(self, score: float) -> float:
+        """A score as a share that can't be exceeded: 0 where the metric's values are no such shares."""
+        measure = self.task.measure
+        return max(score, 0.0) if measure.higher else 0.0
+
+    def answers(self, tail: nn.Module, feed: Any, rows: list[int], recipe: Recipe) -> Array:
+        """A tail's outputs on the plain views of some rows."""
+        shown = logits(tail, feed, rows, averaged=recipe.averaged, merge=self.task.merge)
+        return self.task.answers(shown)
 
     def network(self, recipe: Recipe, mask: Array | None) -> Network:
         """A fresh network for a recipe: pretrained or random, its head warm where asked."""
@@ -194,7 +208,9 @@ class Bench:
                 head.weight.zero_()
                 head.bias.zero_()
         if recipe.warm_head and mask is not None:
-            weight, bias = ProbeMethod().head(self.features(), self.targets, mask, self.penalty)
+            weight, bias = ProbeMethod().head(
+                self.features(), self.targets, mask, self.penalty, task=self.task
+            )
             head = network.head
             if not (hasattr(head, "weight") and head.weight.shape == weight.shape):
                 raise UsageError(f"{self.source.name} has no linear head that a probe could start.")

@@ -18,13 +18,16 @@ from headstart.evaluate.calibration import (
     reliability,
     temperature,
 )
-from headstart.evaluate.verdict import Verdict, judge
+from headstart.evaluate.gap import gap
+from headstart.evaluate.verdict import Verdict, judge_outputs
 from headstart.export import bundle
 from headstart.features.engine import machine
 from headstart.methods.base import configure
-from headstart.methods.finetune.linear_probe import softmax
+from headstart.registry import load
+from headstart.tasks.base import NAMES
 from headstart.tasks.classify import confusion
-from headstart.types import Reporter
+from headstart.tasks.multilabel import per_label
+from headstart.types import Reporter, title, written
 from headstart.workflow.bench import Bench, resized
 from headstart.workflow.diagnose import diagnose
 from headstart.workflow.evidence import gather
@@ -57,8 +60,11 @@ class Conclusion:
         self.run, self.bench, self.search, self.clock = run, bench, search, clock
         self.chosen, self.reporter = chosen, reporter
         self.data, self.source = bench.data, bench.source
-        judged = ~np.isnan(chosen.held_out[:, 0])
-        self.temperature = temperature(chosen.held_out[judged], bench.targets[judged])
+        self.task = bench.task
+        self.temperature = 1.0
+        if self.task.name == "classify":
+            judged = ~np.isnan(chosen.held_out[:, 0])
+            self.temperature = temperature(chosen.held_out[judged], bench.targets[judged])
         size = chosen.recipe.size if chosen.recipe else self.source.contract.size
         self.contract = resized(self.source.contract, size)
         self.seconds_to_model = 0.0
@@ -79,6 +85,10 @@ class Conclusion:
                 head.weight.copy_(torch.from_numpy(chosen.head[0]))
                 head.bias.copy_(torch.from_numpy(chosen.head[1]))
         facts = {
+            "task": self.task.name,
+            "outputs": self.task.outputs,
+            **self.task.facts(),
+            "label_delim": self.run.plan.columns.label_delim,
             "temperature": self.temperature,
             "averaged": bool(chosen.recipe and chosen.recipe.averaged),
             "half_from": self.source.half_from,
@@ -102,10 +112,12 @@ class Conclusion:
         self.reporter.say(f"Model saved after {duration(self.clock.spent)}; now the controls")
 
     def controls(self) -> Controls:
-        """Every control's probabilities on the test rows, without their labels."""
+        """Every control's outputs on the test rows, without their labels."""
         bench, test = self.bench, self.data.split.test
         out: Controls = {}
         for name in ranked("control"):
+            if self.task.name not in load("methods.control", name).Method.tasks:
+                continue
             method = configure("control", name, self.run.plan.settings.get(name))
             if hasattr(method, "predict"):
                 learned = bench.targets[bench.fit_rows]
@@ -123,33 +135,20 @@ class Conclusion:
     def judge(self, controls: Controls) -> dict[str, Any]:
         """Open the sealed labels, compare, and write everything down."""
         run, data, seed = self.run, self.data, self.run.plan.seed
-        shares = self._test_probabilities()
+        shares = self._test_outputs()
         references = self._references()
         targets = data.labels.unseal("verdict", "compare the model with its controls")
-        verdict = judge(
-            run.plan.metric,
-            targets,
-            shares.argmax(axis=1),
-            {name: found.argmax(axis=1) for name, (_, found) in controls.items()},
-            references,
-            self.bench.classes,
-            seed,
-        )
-        calibrated = at_temperature(shares, self.temperature)
+        outputs = {name: found for name, (_, found) in controls.items()}
+        verdict = judge_outputs(self.task, targets, shares, outputs, references, seed)
         summary = self._summary(controls, verdict)
-        answers = shares.argmax(axis=1)
+        answers = (targets, shares.argmax(axis=1)) if self.task.name == "classify" else None
         own = sorted(self.search.tried, key=lambda trial: trial.source != self.chosen.source)
-        found = diagnose(self.bench, own, self.chosen, (targets, answers))
+        found = diagnose(self.bench, own, self.chosen, answers)
         summary["diagnosis"] = found.as_dict()
         extra = {
-            "overfitting": found.overfitting(),
+            "overfitting": self._gap(targets, shares) or found.overfitting(),
             "suspects": found.suspects,
-            "calibration": {
-                "temperature": self.temperature,
-                "before": _calibration(shares, targets),
-                "after": _calibration(calibrated, targets),
-            },
-            "confusion": confusion(targets, shares.argmax(axis=1), self.bench.classes).tolist(),
+            **self._pictured(targets, shares),
             "controls": {
                 name: t.as_dict() | {"score": None} for name, (t, _) in controls.items() if t
             },
@@ -163,7 +162,7 @@ class Conclusion:
             self.source,
             self.search.tried,
             targets,
-            calibrated,
+            at_temperature(shares, self.temperature) if self.task.name == "classify" else shares,
             data.split.test,
             summary,
             extra,
@@ -174,27 +173,58 @@ class Conclusion:
         run.remember("result.json", summary)
         return summary
 
+    def _pictured(self, targets: Array, outputs: Array) -> dict[str, Any]:
+        """What the report draws of the test rows, by the task."""
+        if self.task.name == "regress":
+            pairs = np.column_stack([targets, outputs[:, 0]])
+            return {"scatter": [[float(f"{v:.6g}") for v in pair] for pair in pairs]}
+        if self.task.name == "multilabel":
+            return {"labels": per_label(targets, outputs, self.task.classes)}
+        calibrated = at_temperature(outputs, self.temperature)
+        return {
+            "calibration": {
+                "temperature": self.temperature,
+                "before": _calibration(outputs, targets),
+                "after": _calibration(calibrated, targets),
+            },
+            "confusion": confusion(targets, outputs.argmax(axis=1), self.bench.classes).tolist(),
+        }
+
+    def _gap(self, targets: Array, outputs: Array) -> dict[str, Any] | None:
+        """Training against test score; of classes the diagnosis has it."""
+        if self.task.name == "classify":
+            return None
+        learned = self.bench.targets
+        parts = []
+        for found in (self.chosen.fitted, self.chosen.held_out):
+            known = ~np.isnan(found).any(axis=1)
+            parts.append((learned[known], found[known]))
+        own, held = parts
+        if not len(own[0]) or not len(held[0]):
+            return None
+        return gap(self.task.measure, own, held, (targets, outputs), self.run.plan.seed)
+
     def _references(self) -> dict[str, Array]:
-        """Predictions of the frozen probe, where another trial was chosen over it.
+        """The frozen probe's outputs, where another trial was chosen over it.
 
         Of several source models, that of the chosen one and that of the ranking's choice.
         """
         own = {self.chosen.source, self.search.tried[0].source}
         return {
-            trial.method: self._by_head(trial).argmax(axis=1)
+            trial.method: self._by_head(trial)
             for trial in self.search.tried
             if trial.head is not None and trial is not self.chosen and trial.source in own
         }
 
     def _by_head(self, trial: Trial) -> Array:
-        """A probe's probabilities on the test rows, from its own source model's features."""
+        """A probe's outputs on the test rows, from its own source model's features."""
         assert trial.head is not None
         (weight, bias), data = trial.head, self.search.benches[trial.source].data
         features = data.features(data.split.test).astype(np.float64)
-        return softmax(features @ weight.T + bias)
+        return self.task.answers(features @ weight.T + bias)
 
-    def _test_probabilities(self) -> Array:
-        """Uncalibrated probabilities of the saved model on the test rows."""
+    def _test_outputs(self) -> Array:
+        """Outputs of the saved model on the test rows, uncalibrated."""
         test = self.data.split.test
         if self.chosen.head is not None:
             return self._by_head(self.chosen)
@@ -207,7 +237,7 @@ class Conclusion:
                 frame = frames.get(digests[index], rows[index].origin)
                 yield frame_to_view(frame, self.contract.resize, self.contract.size)
 
-        return model.probabilities(views())
+        return model.outputs(views())
 
     def _summary(self, controls: Controls, verdict: Verdict) -> dict[str, Any]:
         """What ``--json`` prints."""
@@ -217,7 +247,10 @@ class Conclusion:
         return {
             "verdict": verdict.says,
             "headline": str(verdict),
+            "task": NAMES[self.task.name][0],
             "metric": verdict.metric,
+            "unit": "share" if verdict.share else "number",
+            "better": "higher" if self.task.measure.higher else "lower",
             "test": {"score": test.value, "interval": [test.low, test.high], "n": verdict.rows},
             "controls": {item.control: item.score for item in items if item.control in controls},
             "references": {
@@ -283,11 +316,15 @@ def _versions() -> dict[str, str]:
 def _for_card(verdict: Verdict) -> dict[str, Any]:
     return {
         "verdict": f"{verdict.says}.".capitalize(),
-        "test": verdict.test.percent(),
-        "metric": verdict.metric,
+        "test": verdict.test.score(verdict.share),
+        "metric": title(verdict.metric),
         "rows": verdict.rows,
         "comparisons": [
-            {"control": item.control, "score": item.score, "gain": item.gain.points()}
+            {
+                "control": item.control,
+                "score": written(item.score, verdict.share, verdict.metric),
+                "gain": item.gain.gain(verdict.metric, verdict.share),
+            }
             for item in verdict.comparisons
         ],
     }

@@ -17,6 +17,7 @@ from headstart.features.engine import pixels
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.registry import names
 from headstart.sources.base import Contract, Network
+from headstart.tasks.classify import METRICS
 from headstart.workflow.bench import Bench, resized
 from headstart.workflow.evidence import thumbnail
 from headstart.workflow.trials import Trial
@@ -35,6 +36,8 @@ LABELS = "label_noise"
 COVERED, LARGE, FOLDS = 0.9, 5000, 5
 """Label noise wants out-of-fold answers of nearly every row; a probe by folds gives them in about a second
 up to so many rows."""
+INSTEAD = "balanced_accuracy"
+"""What scores are compared by where the run's metric isn't one of predicted classes."""
 OF_CURVES = ("overfitting", "underfitting", "learning_rate")
 """What is asked of trials that were not chosen: it costs nothing, and may say why they lost."""
 
@@ -93,19 +96,22 @@ def diagnose(
         bench: of the run.
         tried: every trial.
         chosen: the one whose model was saved.
-        test: class indices and the chosen model's predictions of the test rows, opened by the verdict.
+        test: class indices and the chosen model's predictions of the test rows, opened by the verdict;
+            None for other tasks than classification.
     """
     begun = time.perf_counter()
     found = Diagnosed()
     probe = next((trial for trial in tried if trial.head is not None), None)
+    plain = bench.task.name == "classify"
     try:
         facts = _facts(bench, chosen, probe, test, _network_facts(bench, chosen, found))
         found.add(chosen.method, facts, [name for name in names(FOLDER) if name != LABELS])
         for trial in tried:
             # A method's other settings (``partial~3``) have its faults; they would only repeat them.
-            if trial is not chosen and "~" not in trial.method:
+            if plain and trial is not chosen and "~" not in trial.method:
                 found.add(trial.method, _facts(bench, trial, probe, None, {}), OF_CURVES)
-        _labels(bench, probe or chosen, found)
+        if plain:
+            _labels(bench, probe or chosen, found)
     except Exception as error:  # the model is saved and judged: a diagnosis must not lose it
         log.warning("the diagnosis failed", exc_info=True)
         found.failed["all"] = f"{type(error).__name__}: {error}"
@@ -120,10 +126,13 @@ def _facts(
     test: tuple[Array, Array] | None,
     more: dict[str, Any],
 ) -> Facts:
+    if bench.task.name != "classify":  # what needs classes and their probabilities is left out
+        return Facts(classes=bench.classes, targets=bench.targets, seed=bench.seed, **more)
+    metric = bench.run.plan.metric
     return Facts(
         classes=bench.classes,
         targets=bench.targets,
-        metric=bench.run.plan.metric,
+        metric=metric if metric in METRICS else INSTEAD,
         seed=bench.seed,
         held_out=_rows(trial.held_out),
         fitted=_rows(trial.fitted),
@@ -188,7 +197,10 @@ def _network_facts(bench: Bench, chosen: Trial, found: Diagnosed) -> dict[str, A
         before = {name: value.clone() for name, value in network.model.state_dict().items()}
         after = load_file(chosen.state)
         network.model.load_state_dict(after)
-        rows = _sample(bench.targets, bench.seed)
+        spread = bench.targets
+        if bench.task.name != "classify":
+            spread = np.zeros(len(bench.targets), np.int64)
+        rows = _sample(spread, bench.seed)
         contract = resized(bench.source.contract, chosen.recipe.size)
         return {
             "before": before,
@@ -196,7 +208,7 @@ def _network_facts(bench: Bench, chosen: Trial, found: Diagnosed) -> dict[str, A
             "stages": stages(network),
             "source_features": bench.features()[rows],
             "features": _features(bench, network, contract, rows),
-            "feature_targets": bench.targets[rows],
+            "feature_targets": bench.targets[rows] if bench.task.name == "classify" else None,
             "head": bench.source.own_head(),
         }
     except Exception as error:

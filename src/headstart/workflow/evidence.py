@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from PIL import Image
 
 from headstart.data.decode import BadPicture
 from headstart.sources.base import ImageSource
+from headstart.tasks.multilabel import LEVEL
+from headstart.types import number
 from headstart.workflow.pictures import Pictures
 from headstart.workflow.plan import Run
 from headstart.workflow.trials import Trial
@@ -41,8 +43,8 @@ def gather(
 
     Args:
         run, data, source, tried: of the run.
-        targets: (test rows,) class indices, opened by the verdict.
-        probabilities: (test rows, classes), calibrated.
+        targets: of the test rows, opened by the verdict.
+        probabilities: (test rows, outputs); of classes calibrated.
         test: the test rows' indices.
         summary: what ``--json`` prints.
         extra: diagnosis, calibration, confusion, controls.
@@ -56,7 +58,7 @@ def gather(
         "tried": [trial.as_dict() for trial in tried],
         "findings": [asdict(finding) for finding in data.findings],
         "left_out": [asdict(skip) for skip in data.dataset.skipped],
-        "counts": data.dataset.counts,
+        "counts": _counts(data),
         "split": {
             "how": data.split.how,
             "train": len(data.split.train),
@@ -101,11 +103,8 @@ def _range_tests(run: Run, tried: Sequence[Trial]) -> list[dict[str, Any]]:
 def _mistakes(
     data: Pictures, targets: Array, probabilities: Array, test: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """The wrong answers of which the model was surest, with small pictures."""
-    predicted = probabilities.argmax(axis=1)
-    sure = probabilities.max(axis=1)
-    wrong = np.flatnonzero(predicted != targets)
-    order = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
+    """The wrong answers of which the model was surest, or furthest off, with small pictures."""
+    told, order = _told(data, targets, probabilities)
     out = []
     for place in order:
         index = test[int(place)]
@@ -117,13 +116,71 @@ def _mistakes(
         out.append(
             {
                 "row": row.name,
-                "true": data.classes[int(targets[place])],
-                "predicted": data.classes[int(predicted[place])],
-                "confidence": float(sure[place]),
+                **told(int(place)),
                 "jpeg": thumbnail(frame),
             }
         )
     return out
+
+
+def _told(
+    data: Pictures, targets: Array, outputs: Array
+) -> tuple[Callable[[int], dict[str, Any]], Array]:
+    """What is said of a row, and the places of the worst rows, the worst first."""
+    if data.task.name == "classify":
+        predicted, sure = outputs.argmax(axis=1), outputs.max(axis=1)
+        wrong = np.flatnonzero(predicted != targets)
+
+        def classes(place: int) -> dict[str, Any]:
+            return {
+                "true": data.classes[int(targets[place])],
+                "predicted": data.classes[int(predicted[place])],
+                "confidence": float(sure[place]),
+            }
+
+        return classes, wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
+    worst = np.argsort(-data.task.losses(outputs, targets), kind="stable")
+    if data.task.name == "regress":
+
+        def numbers(place: int) -> dict[str, Any]:
+            true, said = float(targets[place]), float(outputs[place, 0])
+            return {
+                "true": number(true),
+                "predicted": number(said),
+                "confidence": None,
+                "by": number(abs(said - true)),
+            }
+
+        return numbers, worst[:MISTAKES]
+    said = outputs >= LEVEL
+    wrong = worst[(said != (targets > 0)).any(axis=1)[worst]]
+
+    def labels(place: int) -> dict[str, Any]:
+        both = [
+            " + ".join(name for name, held in zip(data.classes, row, strict=True) if held) or "none"
+            for row in (targets[place] > 0, said[place])
+        ]
+        away = (said[place] != (targets[place] > 0)).sum()
+        return {
+            "true": both[0],
+            "predicted": both[1],
+            "confidence": None,
+            "by": f"{away} of {len(data.classes)} labels",
+        }
+
+    return labels, wrong[:MISTAKES]
+
+
+def _counts(data: Pictures) -> dict[str, int]:
+    """Rows of each class or label, or of each range of numbers."""
+    if data.task.name != "regress":
+        return data.dataset.counts
+    values = data.task.targets(data.dataset)
+    rows, edges = np.histogram(values, bins=min(10, len(np.unique(values))))
+    return {
+        f"{number(float(low))} to {number(float(high))}": int(count)
+        for low, high, count in zip(edges[:-1], edges[1:], rows, strict=True)
+    }
 
 
 def thumbnail(frame: Array) -> str:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from headstart import registry
 from headstart.data.dataset import Columns, Dataset
 from headstart.errors import Interrupted, RunError, UsageError
 from headstart.export.bundle import Model
 from headstart.features.cache import Cache
 from headstart.progress import Silent
 from headstart.sources.base import ImageSource
+from headstart.tasks import base as tasks
+from headstart.tasks import regress
 from headstart.types import Reporter
 from headstart.workflow.admit import admit, doubts
 from headstart.workflow.bench import Bench, at_source
 from headstart.workflow.conclude import Conclusion
 from headstart.workflow.pictures import Pictures, prepare
 from headstart.workflow.plan import Plan, Run, parse_budget
-from headstart.workflow.prepare import read_given
+from headstart.workflow.prepare import need_labels, read_given
 from headstart.workflow.rank import ALL, candidates, rank_prepared, with_source
 from headstart.workflow.schedule import Schedule
 from headstart.workflow.search import Clock, Search
@@ -73,7 +76,10 @@ def fit(
     source: str | None = None,
     methods: Sequence[str] = (),
     settings: dict[str, dict[str, str]] | None = None,
-    metric: str = "accuracy",
+    task: str = "auto",
+    label_delim: str | None = None,
+    metric: str | None = None,
+    class_weight: str | None = None,
     seed: int = 0,
     budget: str | float | None = None,
     test_share: float = 0.25,
@@ -96,7 +102,16 @@ def fit(
         methods: try these alone (``headstart methods`` lists them); by default the probe, then
             ``partial`` and ``full`` while they may pay.
         settings: method → parameter → value.
-        metric: ``accuracy``, ``balanced_accuracy`` or ``macro_f1``.
+        task: ``classification``, ``multilabel`` or ``regression``. ``auto`` takes multi-label where
+            ``label_delim`` is given, regression where all labels are numbers and one isn't whole,
+            and otherwise classification.
+        label_delim: what stands between the labels of a row that may have several, such as ``|``; an
+            empty cell says that it has none.
+        metric: of classification ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``auroc`` or
+            ``average_precision``; of several labels ``average_precision`` (mAP), ``auroc``,
+            ``macro_f1`` or ``subset_accuracy``; of numbers ``r2``, ``mae`` or ``rmse``. The task's
+            first by default.
+        class_weight: ``balanced`` evens out classes or labels of unequal size in every method.
         seed: of every random choice, from 0 to 2147483647.
         budget: ``90s``, ``10m`` or seconds; None goes on only while a step is expected to pay.
         test_share: of the rows, sealed for the test where the data have no test part.
@@ -127,7 +142,10 @@ def fit(
             )
         columns = run.plan.columns
     else:
-        columns = Columns(image, label, group, split, text)
+        if label_delim is not None and not label_delim:
+            raise UsageError("The label delimiter is empty.", "Type: --label-delim '|'")
+        columns = Columns(image, label, group, split, text, label_delim)
+        asked = _asked(task, label_delim)
         path = str(data) if isinstance(data, str | Path) else ""
         plan = Plan(
             data=path,
@@ -135,13 +153,15 @@ def fit(
             source=source or Plan.source,
             methods=tuple(methods),
             settings=settings or {},
-            metric=metric,
+            metric=metric or _default(asked or "classify"),
             seed=seed,
             budget=parse_budget(budget),
             test_share=test_share,
             turnable=turnable,
             ignore_mismatched=ignore_mismatched,
             name=Path(path).resolve().stem if path else "arrays",
+            task=asked or ("regress" if metric in regress.MEASURES else "classify"),
+            class_weight="" if class_weight in (None, "none") else str(class_weight),
         )
         given, run = data, None
     dataset = read_given(given, columns)
@@ -153,8 +173,55 @@ def fit(
             f"{named} --text {columns.text or 'COLUMN'} --label {columns.label or 'COLUMN'}",
         )
     if run is None:
+        if asked is None:
+            plan = _told(plan, dataset, metric, reporter or Silent())
+        if plan.task != "classify":
+            need_labels(dataset, plan.task)  # before a folder is made for the run
         run = Run.create(plan, out)
     return fit_dataset(run, dataset, reporter)
+
+
+def _asked(task: str, delim: str | None) -> str | None:
+    """The file of the task that the user named, or that a delimiter says; None leaves it to the labels.
+
+    Raises:
+        UsageError: there is no such task, or it doesn't go with what is given.
+    """
+    asked = None if task.strip().lower() == "auto" else tasks.named(task)
+    if delim and asked not in (None, "multilabel"):
+        raise UsageError(
+            f"--label-delim says that a row may have several labels, and --task {task} that it has one.",
+            "Leave one of them out.",
+        )
+    if asked == "multilabel" and not delim:
+        raise UsageError(
+            "Several labels for each row need to be told apart.", "Type: --label-delim '|'"
+        )
+    return "multilabel" if delim else asked
+
+
+def _default(task: str) -> str:
+    """The metric that a task is judged by where none is named."""
+    return str(registry.load("tasks", task).Task.default)
+
+
+def _told(plan: Plan, dataset: Dataset, metric: str | None, reporter: Reporter) -> Plan:
+    """The plan with the task that the labels tell: numbers that aren't all whole are no classes."""
+    table = dataset.reader in ("manifest", "arrays")
+    task = "regress" if table and regress.are_numbers(dataset) else "classify"
+    if task == "regress":
+        reporter.say(
+            "The labels are numbers, not all of them whole: this is regression "
+            "(for classes: --task classification)"
+        )
+    elif table and (odd := regress.doubt(dataset)):
+        reporter.say(odd)
+    if task == "classify" and plan.task == "regress":
+        raise UsageError(
+            f"{metric} is a metric for regression, and the labels look like classes.",
+            "Name the task: --task regression",
+        )
+    return replace(plan, task=task, metric=metric or _default(task))
 
 
 def fit_dataset(run: Run, dataset: Dataset, reporter: Reporter | None = None) -> FitResult:

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.methods.base import Recipe
-from headstart.methods.finetune.linear_probe import softmax
 from headstart.methods.keep.wise_ft import interpolate
 from headstart.methods.regularise.base import read
 from headstart.sources.base import Network
 from headstart.train.average import copy_of
-from headstart.train.loop import logits
 from headstart.workflow.bench import Bench
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ __all__ = ["Keeper"]
 class Keeper:
     """Predictions on held-out rows, at every share of the trained weights that is tried.
 
-    The share is chosen as a probe's penalty is: by the mean log loss over the rows that were held
+    The share is chosen as a probe's penalty is: by the mean loss (of classes the log loss) over the rows that were held
     out of their fold. No training row and no test row has a part in it.
     """
 
@@ -46,8 +44,7 @@ class Keeper:
         for index, share in enumerate(self.shares):
             if self.method:
                 network.model.load_state_dict(interpolate(start, end, float(share)))
-            shown = logits(tail, feed, rows, averaged=self.recipe.averaged)
-            self.held_out[index, ~mask] = softmax(shown)
+            self.held_out[index, ~mask] = self.bench.answers(tail, feed, rows, self.recipe)
         if self.method:
             network.model.load_state_dict(end)
 
@@ -57,8 +54,9 @@ class Keeper:
             return self.held_out[0], {}
         judged = ~np.isnan(self.held_out[0, :, 0])
         targets = self.bench.targets[judged]
-        chance = self.held_out[:, judged][:, np.arange(len(targets)), targets]
-        losses = -np.log(np.maximum(chance, 1e-7)).mean(axis=1)
+        task = self.bench.task
+        each = [task.losses(one[judged], targets) for one in self.held_out]
+        losses = np.stack(each, axis=1).mean(axis=0)
         self.share = self.method.choose(losses)
         path = {"shares": self.shares.tolist(), "losses": losses.tolist(), "chosen": self.share}
         return self.held_out[int(np.argmin(np.abs(self.shares - self.share)))], path

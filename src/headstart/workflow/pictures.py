@@ -16,7 +16,7 @@ from headstart.features.extract import Sweep, sweep
 from headstart.sources.base import ImageSource, find_image
 from headstart.types import Reporter
 from headstart.workflow.plan import Run
-from headstart.workflow.prepare import Prepared, need_classes, settle, usable_rows
+from headstart.workflow.prepare import Prepared, need_labels, settle, usable_rows
 from headstart.workflow.thin import thin
 
 if TYPE_CHECKING:
@@ -49,14 +49,15 @@ def prepare(
     """Read every picture once, list what can't be used, split the rest and seal the test labels.
 
     Raises:
-        DataError: fewer than two classes are left, or a part is empty.
+        DataError: the task can't learn from what is left, or a part is empty.
         RunError: the data are not those that a resumed run began with.
     """
-    need_classes(dataset)
+    task = run.plan.task
+    dataset = need_labels(dataset, task)
     engines: dict[str, Any] = {}
     dataset = thin(run, dataset, source, cache, reporter, engines)
     swept = sweep(dataset.rows, source, None, cache, reporter, engines=engines)
-    usable = usable_rows(dataset, swept)
+    usable = usable_rows(dataset, swept, task)
     facts = [swept.facts[index] for index in usable.rows]
     alike = near(swept.thumbs[usable.rows], np.ones(len(usable.rows), bool))
     oddities = inspect_pictures(usable.dataset.rows, facts)

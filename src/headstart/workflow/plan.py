@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from headstart.errors import OutputError, RunError, UsageError, nearest
 from headstart.files import read_json, writable, write_json
 from headstart.methods.regularise.base import named, settled
 from headstart.sources.base import DEFAULT
-from headstart.tasks.classify import metric
+from headstart.tasks import base as tasks
 
 __all__ = ["DEFAULT_BUDGET", "Plan", "Run", "parse_budget"]
 
@@ -52,13 +52,15 @@ class Plan:
         source: the source model's name.
         methods: the fine-tuning methods to try; empty tries all, cheapest first.
         settings: method → parameter → value as text.
-        metric: by which everything is compared.
+        metric: by which everything is compared; one of the task's.
         seed: of every random choice.
         budget: seconds, or None to go on only while a step is expected to pay (10 minutes at most).
         test_share: of the rows, where the data have no test part.
         turnable: the pictures have no upside, so views may be turned.
         ignore_mismatched: use the backbone alone of a source model whose head did not load.
         name: of the data, for the report.
+        task: the file of the task: ``classify``, ``multilabel`` or ``regress``.
+        class_weight: ``balanced`` evens out classes in every method that can; empty leaves them.
     """
 
     data: str
@@ -73,10 +75,18 @@ class Plan:
     turnable: bool = False
     ignore_mismatched: bool = False
     name: str = ""
+    task: str = "classify"
+    class_weight: str = ""
 
     def __post_init__(self) -> None:
-        metric(self.metric)
+        tasks.check(self.task, self.metric)
+        if self.class_weight not in ("", "balanced"):
+            raise UsageError(
+                f"The class weight {self.class_weight!r} is not known.",
+                "Type: --class-weight balanced. Or leave it out.",
+            )
         self._check_methods()
+        self._check_task()
         if not 0.05 <= self.test_share <= 0.9:
             raise UsageError(
                 f"The test share {self.test_share} is out of range.", "Allowed: 0.05 to 0.9."
@@ -122,6 +132,42 @@ class Plan:
                     f"Add: --set full.{family}={name}",
                 )
 
+    def _check_task(self) -> None:
+        """Refuse what makes no sense for the task."""
+        if self.task == "classify":
+            return
+        word = tasks.NAMES[self.task][0]
+        if self.source in ("auto", "all-available") or "," in self.source:
+            raise UsageError(
+                f"Source models are ranked for classification alone so far, and this is {word}.",
+                f"Name one: --source {DEFAULT}. See which there are: headstart zoo",
+            )
+        if self.task == "regress" and self.class_weight:
+            raise UsageError(
+                "--class-weight evens out classes, and this is regression.", "Leave it out."
+            )
+        for method, values in self.settings.items():
+            balance = values.get("balance", "none")
+            if balance == "sampling" or (balance != "none" and self.task == "regress"):
+                raise UsageError(
+                    f"{method}.balance={balance} needs one class for each row, and this is {word}.",
+                    f"Type: --set {method}.balance=weights"
+                    if self.task == "multilabel"
+                    else "Leave it out.",
+                )
+            for name, _ in named(values.get("regularise", "")):
+                if self.task not in registry.load("methods.regularise", name).Method.tasks:
+                    raise UsageError(f"{name} has no meaning for {word}.", "Leave it out.")
+
+    def settings_of(self, method: str) -> dict[str, str]:
+        """A method's settings, its class weights included."""
+        own = dict(self.settings.get(method) or {})
+        if self.class_weight and "balance" in (
+            spec.name for spec in fields(registry.load("methods.finetune", method).Method)
+        ):
+            own.setdefault("balance", "weights")
+        return own
+
     @property
     def limit(self) -> float:
         """The most seconds that the run may take."""
@@ -139,20 +185,30 @@ class Plan:
         known["methods"] = tuple(known["methods"])
         return cls(**known)
 
+    @property
+    def _names_task(self) -> bool:
+        """Whether the command has to name the task: a delimiter says that there are several labels."""
+        return self.task == "regress" or (
+            self.task == "multilabel" and not self.columns.label_delim
+        )
+
     def command(self) -> str:
         """The command line that repeats the run."""
         import shlex
 
         words = ["headstart", "fit", self.data or "DATA"]
         for option, value in asdict(self.columns).items():
-            words += [f"--{option}", value] if value else []
+            words += [f"--{option.replace('_', '-')}", value] if value else []
         words += ["--source", self.source] if self.source != DEFAULT else []
         for method in self.methods:
             words += ["--method", method]
         for method, values in self.settings.items():
             for key, value in values.items():
                 words += ["--set", f"{method}.{key}={value}"]
-        words += ["--metric", self.metric] if self.metric != "accuracy" else []
+        words += ["--task", tasks.NAMES[self.task][0]] if self._names_task else []
+        default = registry.load("tasks", self.task).Task.default
+        words += ["--metric", self.metric] if self.metric != default else []
+        words += ["--class-weight", self.class_weight] if self.class_weight else []
         words += ["--budget", f"{self.budget:g}s"] if self.budget is not None else []
         words += ["--test-share", f"{self.test_share:g}"] if self.test_share != TEST_SHARE else []
         words += ["--turnable"] if self.turnable else []

@@ -17,20 +17,35 @@ import numpy as np
 from headstart import registry
 from headstart.data.dataset import Columns, Dataset, read
 from headstart.data.duplicates import components
-from headstart.data.lint import inspect_classes, inspect_duplicates
+from headstart.data.lint import inspect_duplicates
 from headstart.data.sealed import Labels
 from headstart.data.split import Split, assign, folds
 from headstart.errors import DataError, RunError
 from headstart.features.swept import Swept
+from headstart.tasks import base as tasks
+from headstart.tasks import multilabel, regress
 from headstart.types import Finding, Skip
 from headstart.workflow.plan import Run
 
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["Prepared", "Usable", "need_classes", "read_given", "settle", "usable_rows"]
+__all__ = [
+    "Prepared",
+    "Usable",
+    "need_classes",
+    "need_labels",
+    "read_given",
+    "settle",
+    "usable_rows",
+]
 
 FEWEST_TEST = 2
+SIDES = {
+    "classify": ("within a class", "across classes"),
+    "multilabel": ("with the same labels", "with different labels"),
+    "regress": ("with the same label", "with different labels"),
+}
 
 
 @dataclass
@@ -40,7 +55,8 @@ class Prepared:
     Attributes:
         dataset: the usable rows.
         digests: of each row.
-        classes: names, in the order of the targets.
+        task: what is learned, bound to these labels.
+        classes: names of the outputs, in their order; empty for numbers.
         labels: sealed for the test part.
         split: row indices of each part.
         masks: (folds, learn rows) training masks, over ``split.learn``.
@@ -52,6 +68,7 @@ class Prepared:
 
     dataset: Dataset
     digests: list[str]
+    task: tasks.Task
     classes: list[str]
     labels: Labels
     split: Split
@@ -88,15 +105,18 @@ class Usable:
     findings: list[Finding]
 
 
-def usable_rows(dataset: Dataset, swept: Swept) -> Usable:
+def usable_rows(dataset: Dataset, swept: Swept, task: str = "classify") -> Usable:
     """Leave out the rows that the sweep couldn't use, and classes that can't be learned and tested.
 
     Raises:
-        DataError: fewer than two classes are left.
+        DataError: what is left can't be learned: fewer than two classes, labels or numbers.
     """
     place = {row.name: index for index, row in enumerate(dataset.rows)}
-    usable, findings = _testable(dataset.without(swept.skips))
-    need_classes(usable)
+    usable = dataset.without(swept.skips)
+    findings: list[Finding] = []
+    if task == "classify":
+        usable, findings = _testable(usable)
+    usable = need_labels(usable, task)
     rows = [place[row.name] for row in usable.rows]
     return Usable(usable, rows, [swept.digests[index] for index in rows], findings)
 
@@ -124,14 +144,18 @@ def settle(
         RunError: the data are not those that a resumed run began with.
     """
     dataset, rows = usable.dataset, usable.dataset.rows
-    labels = [str(row.label) for row in rows]
     given = {index: row.part for index, row in enumerate(rows) if row.part}
-    copies = inspect_duplicates(rows, labels, same, alike, given)
-    classes = dataset.classes
-    numbers = {name: number for number, name in enumerate(classes)}
-    targets = np.array([numbers[label] for label in labels])
+    task = tasks.bind(run.plan.task, dataset, run.plan.metric)
+    targets = task.targets(dataset)
+    strata = task.strata(targets)
     linked = components(len(rows), [*same, *alike], [row.group for row in rows])
-    split, leaks = _split(dataset, targets, linked, same, run.plan.seed, run.plan.test_share)
+    split, leaks = _split(
+        dataset, task.name, strata, linked, same, run.plan.seed, run.plan.test_share
+    )
+    _measurable(task, targets, split)
+    if isinstance(task, regress.Task):
+        task = task.learned(targets[list(split.learn)])
+    copies = inspect_duplicates(rows, _marked(dataset, task), same, alike, given, SIDES[task.name])
     fingerprint = _fingerprint(dataset, usable.digests)
     _same_data(run, fingerprint, split)
     if not run.ledger.entries:
@@ -141,7 +165,7 @@ def settle(
         run.ledger.record("test", 0, "seal", f"{len(split.test)} rows sealed until the verdict")
     findings = [
         *dataset.findings,
-        *inspect_classes(dataset.counts),
+        *task.inspect(dataset),
         *oddities,
         *usable.findings,
         *copies,
@@ -150,10 +174,11 @@ def settle(
     return Prepared(
         dataset,
         usable.digests,
-        classes,
+        task,
+        list(task.classes),
         Labels(targets, split.test, run.ledger),
         split,
-        _masks(split, targets, linked, run.plan.seed),
+        _masks(split, task, targets, linked, run.plan.seed),
         findings,
         swept,
         usable.rows,
@@ -189,6 +214,32 @@ def need_classes(dataset: Dataset) -> None:
     )
 
 
+def need_labels(dataset: Dataset, task: str) -> Dataset:
+    """Refuse data that a task can't learn from, before anything is computed.
+
+    Returns:
+        the data without rows whose label the task can't read.
+
+    Raises:
+        DataError: fewer than two classes, numbers or sets of labels are there.
+    """
+    if task == "regress":
+        return regress.readable(dataset)
+    if task == "multilabel":
+        return multilabel.readable(dataset)
+    need_classes(dataset)
+    return dataset
+
+
+def _marked(dataset: Dataset, task: tasks.Task) -> list[str]:
+    """Each row's label in a form that is equal where labels are."""
+    if task.name == "regress":
+        return [f"{float(str(row.label)):g}" for row in dataset.rows]
+    if task.name == "multilabel":
+        return ["\0".join(sorted(dataset.labels(row))) for row in dataset.rows]
+    return [str(row.label) for row in dataset.rows]
+
+
 def _testable(dataset: Dataset) -> tuple[Dataset, list[Finding]]:
     """Leave out rows whose class can't be both learned from and tested."""
     skips: list[Skip] = []
@@ -214,7 +265,13 @@ def _testable(dataset: Dataset) -> tuple[Dataset, list[Finding]]:
 
 
 def _split(
-    dataset: Dataset, targets: Array, linked: Array, same: list[list[int]], seed: int, share: float
+    dataset: Dataset,
+    task: str,
+    targets: Array,
+    linked: Array,
+    same: list[list[int]],
+    seed: int,
+    share: float,
 ) -> tuple[Split, list[Finding]]:
     """The user's split where there is one, otherwise one of our own."""
     parts = [row.part for row in dataset.rows]
@@ -251,7 +308,9 @@ def _split(
         )
         train = [index for index in train if index not in set(leaks)]
     val = [index for index in by_part["val"] if by_part["test"] and index not in set(leaks)]
-    missing = set(targets[sealed].tolist()) - set(targets[train].tolist())
+    missing: set[int] = set()
+    if task == "classify":
+        missing = set(targets[sealed].tolist()) - set(targets[train].tolist())
     if missing or not train:
         raise DataError(
             f"After leaving out copies of test rows, {len(missing)} classes have no training row.",
@@ -263,12 +322,12 @@ def _split(
     return Split(tuple(sorted(train)), tuple(sorted(val)), tuple(sorted(sealed)), how), findings
 
 
-def _masks(split: Split, targets: Array, linked: Array, seed: int) -> Array:
+def _masks(split: Split, task: tasks.Task, targets: Array, linked: Array, seed: int) -> Array:
     """Training masks over ``split.learn``: the user's validation part, or cross-validation."""
     learn = np.array(split.learn)
     if split.val:
         return ~np.isin(learn, split.val)[None]
-    return folds(targets[learn], linked[learn], seed)
+    return folds(task.strata(targets[learn]), linked[learn], seed)
 
 
 def _fingerprint(dataset: Dataset, digests: list[str]) -> str:
@@ -276,6 +335,26 @@ def _fingerprint(dataset: Dataset, digests: list[str]) -> str:
     for row, content in zip(dataset.rows, digests, strict=True):
         digest.update(f"{row.name}\0{content}\0{row.label}\0{row.group}\0{row.part}\n".encode())
     return digest.hexdigest()
+
+
+def _measurable(task: tasks.Task, targets: Array, split: Split) -> None:
+    """Refuse a metric that the rows to be judged can't give, before anything is trained.
+
+    Raises:
+        DataError: they hold one class alone, no label, or one number alone.
+    """
+    for part, rows in (("test", split.test), ("validation", split.val)):
+        if not rows:
+            continue
+        own = targets[list(rows)]
+        blank, once = np.zeros((len(rows), task.outputs)), np.ones((1, len(rows)))
+        if np.isnan(task.measure.weighted(own, blank, once)[0]):
+            raise DataError(
+                f"{task.measure.name} can't be measured on the {len(rows)} {part} rows: "
+                "there is nothing in their labels to tell apart.",
+                "Take another metric (--metric), or split the data so that each part holds every kind "
+                "of label.",
+            )
 
 
 def _same_data(run: Run, fingerprint: str, split: Split) -> None:

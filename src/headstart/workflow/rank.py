@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.data.dataset import Columns
+from headstart.data.dataset import Columns, Dataset
 from headstart.errors import HeadstartError, RunError, UsageError
 from headstart.features.cache import Cache
 from headstart.methods.finetune.linear_probe import ITERATIONS
@@ -20,6 +20,7 @@ from headstart.methods.finetune.linear_probe import Method as Probe
 from headstart.progress import Silent
 from headstart.selection import ranker
 from headstart.sources.base import ImageSource, SourceModel, available
+from headstart.tasks.regress import are_numbers
 from headstart.types import Reporter
 from headstart.workflow import modality, pictures
 from headstart.workflow.admit import admit
@@ -141,6 +142,7 @@ def rank(
     path = str(data) if isinstance(data, str | Path) else ""
     columns = Columns(image, label, group, split, text)
     dataset = read_given(data, columns)
+    _need_classes(dataset)
     room = modality.of(dataset)
     look: Any = room.find
     if dataset.modality == "image":
@@ -154,6 +156,20 @@ def rank(
     run.remember("ranking.json", ranking.as_dict())
     cache.trim()
     return ranking
+
+
+def _need_classes(dataset: Dataset) -> None:
+    """Refuse labels that are numbers: scores of source models are for classes so far.
+
+    Raises:
+        UsageError: nearly every label is a number of its own.
+    """
+    labels = [row.label for row in dataset.rows if row.label is not None]
+    if len(set(labels)) > max(20, len(labels) / 4) and are_numbers(dataset):
+        raise UsageError(
+            "Source models are ranked for classification alone so far, and these labels are numbers.",
+            f"Fit with one that you name: headstart fit {dataset.where} --task regression",
+        )
 
 
 def rank_prepared(
@@ -331,7 +347,7 @@ class _Contest:
     def scores(self, source: SourceModel, size: int) -> dict[str, float]:
         """Every transferability score; those of the source's own head where it has one."""
         from headstart import registry
-        from headstart.methods.finetune.linear_probe import softmax
+        from headstart.tasks.classify import softmax
 
         features, targets = self.features(source, size), self.targets[self.order[:size]]
         own = source.own_head()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any
@@ -113,11 +114,11 @@ class Schedule:
         plan = self.run.plan
         if plan.methods and PROBE not in plan.methods:
             return best
-        method: ProbeMethod = configure("finetune", PROBE, plan.settings.get(PROBE))
+        method: ProbeMethod = configure("finetune", PROBE, plan.settings_of(PROBE))
         trial = solve(bench, method)
         first.tried.append(trial)
         wins = search.beats(trial, best, among)
-        first.reporter.say(f"linear probe on {name}: {trial.score * 100:.1f} %, {trial.note}")
+        first.reporter.say(f"linear probe on {name}: {first.said(trial)}, {trial.note}")
         return trial if wins else best
 
     def _seconds_to_enter(self, name: str) -> float:
@@ -170,13 +171,13 @@ class Schedule:
     def _methods(self) -> list[str]:
         """Methods that passed the gate on the first source model, the best so far first."""
         scores = {
-            plain(trial.method): trial.score
+            plain(trial.method): trial.worth
             for trial in reversed(self.first.tried)
             if trial.source == self.first.bench.source.name
         }
         trains = [name for name in ranked("finetune") if searched("finetune", name)]
         known = [name for name in trains if self.first.forecast_of(name)]
-        return sorted(known, key=lambda name: -scores.get(name, -1.0))
+        return sorted(known, key=lambda name: -scores.get(name, -math.inf))
 
     def _pair(self, search: Search, method: str, best: Trial) -> list[dict[str, Any]]:
         """The arms of one method on one source model; none where it can't be had or afforded."""
@@ -278,11 +279,13 @@ class Schedule:
     def _train(self, search: Search, arm: dict[str, Any], best: Trial, among: int) -> Trial:
         """Train one arm whole, and keep it where it is surely better."""
         recipe = recipe_with(search, arm["method"], arm["settings"], 1)
-        given = configure("finetune", arm["method"], self.run.plan.settings.get(arm["method"]))
+        given = configure("finetune", arm["method"], self.run.plan.settings_of(arm["method"]))
         values = {**given.values(), **arm["settings"]}
-        trial = trained(search.bench, arm["label"], values, recipe, best.score)
+        trial = trained(
+            search.bench, arm["label"], values, recipe, search.bench.standing(best.score)
+        )
         search.tried.append(trial)
         wins = trial.state is not None and search.beats(trial, best, among)
-        search.reporter.say(f"{trial.method}: {trial.score * 100:.1f} %, {trial.note}")
+        search.reporter.say(f"{trial.method}: {search.said(trial)}, {trial.note}")
         search.clock.save()
         return trial if wins else best

@@ -17,9 +17,11 @@ from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.methods.regularise.base import settled
 from headstart.registry import names
 from headstart.selection.allot import GRID, allot
-from headstart.selection.worth import SURE, better, prospect
+from headstart.selection.worth import SURE, better, prospect, surer
+from headstart.tasks.base import check
+from headstart.tasks.classify import METRICS
 from headstart.train.loop import seconds_per_row
-from headstart.types import Reporter
+from headstart.types import Reporter, title, written
 from headstart.workflow.bench import Bench, plain
 from headstart.workflow.forecast import forecast
 from headstart.workflow.plan import Run
@@ -101,7 +103,7 @@ class Search:
         plan = self.run.plan
         best: Trial | None = None
         for name in ranked("finetune"):
-            method = configure("finetune", name, plan.settings.get(name))
+            method = configure("finetune", name, plan.settings_of(name))
             if not method.unasked and name not in plan.methods:
                 continue
             if plan.methods and name not in plan.methods:
@@ -110,13 +112,13 @@ class Search:
             if isinstance(method, ProbeMethod):
                 trial: Trial | None = solve(self.bench, method)
                 assert trial is not None
-                self.reporter.say(f"linear probe: {_score(trial)} in {trial.seconds:.1f} s")
+                self.reporter.say(f"linear probe: {self.said(trial)} in {trial.seconds:.1f} s")
             elif hasattr(method, "combine"):
                 trial = soup(self.bench, method, self.tried)
                 if trial is None:
                     self.skip(name, "it needs two fine-tuned networks: name two more methods")
                 else:
-                    self.reporter.say(f"{name}: {_score(trial)}, of {trial.parameters['of']}")
+                    self.reporter.say(f"{name}: {self.said(trial)}, of {trial.parameters['of']}")
             else:
                 trial = self._trained(name, method, best)
             if trial is None:
@@ -235,7 +237,11 @@ class Search:
         if best is not None and name not in plan.methods:
             judged = min(best.judged, bench.judged_by(name))
             view = prospect(
-                name, best.score, judged, method.relative_gain, eager=plan.budget is not None
+                name,
+                self._reached(best),
+                judged,
+                method.relative_gain,
+                eager=plan.budget is not None,
             )
             if not view.go:
                 self.skip(name, view.why)
@@ -250,9 +256,11 @@ class Search:
         recipe = replace(recipe, epochs=known["epochs"], views=known.get("views", recipe.views))
         expected = known["fixed"] + known["each"] * recipe.epochs
         self.reporter.say(f"{name}: {recipe.epochs} epochs, about {duration(expected)}")
-        trial = trained(bench, name, method.values(), recipe, best.score if best else 0.0)
+        trial = trained(
+            bench, name, method.values(), recipe, bench.standing(best.score) if best else 0.0
+        )
         self.reporter.say(
-            f"{name}: {_score(trial)} in {duration(trial.seconds)} {trial.note}".rstrip()
+            f"{name}: {self.said(trial)} in {duration(trial.seconds)} {trial.note}".rstrip()
         )
         return trial
 
@@ -288,7 +296,7 @@ class Search:
         most, passes = len(bench.folds_for(name)), [bench.passes(name)]
         for folds in range(most - 1, 0, -1):
             judged = min(best.judged if best else 0, bench.judged_by(name, folds))
-            if best and not prospect(name, best.score, judged, gain, eager=True).go:
+            if best and not prospect(name, self._reached(best), judged, gain, eager=True).go:
                 break
             passes.append(bench.passes(name, folds))
         found = allot(left, recipe.epochs, recipe.views, fixed, each, passes)
@@ -315,6 +323,8 @@ class Search:
         """
         both = ~np.isnan(new.held_out[:, 0]) & ~np.isnan(old.held_out[:, 0])
         targets = self.bench.targets[both]
+        if self.run.plan.metric not in METRICS or self.run.plan.task != "classify":
+            return self._beats(new, old, both, among)
         weigh = self._row_weights(targets)
         ours = (new.held_out[both].argmax(axis=1) == targets) * weigh
         theirs = (old.held_out[both].argmax(axis=1) == targets) * weigh
@@ -326,6 +336,36 @@ class Search:
             f"({ours.mean() * 100:.1f} against {theirs.mean() * 100:.1f} %, chance {chance * 100:.0f} %)"
         )
         return wins
+
+    def _beats(self, new: Trial, old: Trial, both: Array, among: int) -> bool:
+        """The same by a metric that is no mean over rows: it is resampled as a whole."""
+        measure = self.bench.task.measure
+        targets = self.bench.targets[both]
+        ours, theirs = new.held_out[both], old.held_out[both]
+        chance = surer(measure, targets, ours, theirs, self.run.plan.seed)
+        wins = chance >= 1 - (1 - SURE) / among
+        sign = "beats" if wins else "does not surely beat"
+        scores = [written(measure.exact(targets, one), measure.share) for one in (ours, theirs)]
+        new.note = (
+            f"{sign} {old.method} on the same {int(both.sum())} rows "
+            f"({scores[0]} against {scores[1]}, chance {chance * 100:.0f} %)"
+        )
+        return wins
+
+    def _reached(self, trial: Trial) -> float:
+        """The share of what can be had that a trial has; of numbers, of their variance."""
+        task = self.bench.task
+        if task.name != "regress":
+            return trial.score
+        judged = ~np.isnan(trial.held_out[:, 0])
+        error = task.losses(trial.held_out[judged], self.bench.targets[judged]).mean()
+        return max(0.0, 1.0 - float(error))
+
+    def said(self, trial: Trial) -> str:
+        """A trial's score in words."""
+        measure = check(self.run.plan.task, self.run.plan.metric)
+        name = "" if measure.share else f"{title(measure.name)} "
+        return f"{name}{written(trial.score, measure.share, measure.name)} on {trial.judged} validation rows"
 
     def _row_weights(self, targets: Array) -> Array:
         """One for every row; for class-balanced metrics, the same total for every class."""
@@ -350,7 +390,3 @@ def ranked(family: str) -> list[str]:
 def duration(seconds: float) -> str:
     """Seconds as people say them."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-
-
-def _score(trial: Trial) -> str:
-    return f"{trial.score * 100:.1f} % on {trial.judged} validation rows"

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.files import atomic
-from headstart.methods.finetune.linear_probe import softmax
 from headstart.methods.finetune.soup import average
-from headstart.train.loop import logits
 from headstart.workflow.bench import Bench
 from headstart.workflow.trials import Trial
 
@@ -65,6 +63,7 @@ def soup(bench: Bench, method: Any, tried: Sequence[Trial]) -> Trial | None:
         state=_write(folder / "model.safetensors", final),
         parts=parts,
         source=bench.source.name,
+        better=bench.task.measure.sign,
     )
 
 
@@ -73,7 +72,7 @@ class _Cook:
 
     def __init__(self, bench: Bench, parts: list[Trial]) -> None:
         self.bench, self.parts = bench, parts
-        self.best = max(parts, key=lambda trial: trial.score)
+        self.best = max(parts, key=lambda trial: trial.worth)
         assert self.best.recipe is not None
         self.recipe = self.best.recipe
         self.folds = [
@@ -106,12 +105,12 @@ class _Cook:
         self.network.model.load_state_dict(state)
         whole = replace(self.recipe, point="input")
         tail = self.bench.tail(self.network, whole, self.pixel)
-        return softmax(logits(tail, self.pixel, rows, averaged=self.recipe.averaged))
+        return self.bench.answers(tail, self.pixel, rows, self.recipe)
 
     def score(self, chosen: list[int]) -> float:
-        """The run's metric of a soup on those rows."""
+        """What rises with the worth of a soup by the run's metric on those rows."""
         out = self.held_out(chosen)
-        return self.bench.measure(out, ~np.isnan(out[:, 0]))
+        return self.bench.task.measure.sign * self.bench.measure(out, ~np.isnan(out[:, 0]))
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -54,7 +54,7 @@ def thin(
         timed = sweep(some[WARM:], source, None, cache, reporter, engines=engines, title=title)
         pace = timed.seconds / TIMED
         room = _round(int(SHARE * budget / max(pace, 1e-9)))
-        kept = drawn(dataset.rows, room, run.plan.seed)
+        kept = drawn(dataset.rows, room, run.plan.seed, stratify=run.plan.task == "classify")
         whole = len(kept) == len(dataset.rows)
         known = {"pace": pace, "rows": None if whole else [row.name for row in kept]}
         run.remember(FILE, known)
@@ -65,7 +65,7 @@ def thin(
     needs = known["pace"] * len(dataset.rows) / SHARE
     text = (
         f"{budget:g} s have room for {len(rows):,} of the {len(dataset.rows):,} {dataset.noun}s, "
-        f"which were drawn with the seed, each class in proportion. All of them need about "
+        f"drawn with the seed, each class in proportion. All of them need about "
         f"--budget {max(1, round(needs / 60 + 0.5))}m."
     )
     reporter.say(text)
@@ -73,7 +73,7 @@ def thin(
     return replace(dataset, rows=rows, findings=(*dataset.findings, found))
 
 
-def drawn(rows: Sequence[Row], room: int, seed: int) -> list[Row]:
+def drawn(rows: Sequence[Row], room: int, seed: int, *, stratify: bool = True) -> list[Row]:
     """So many rows, in their order: of each class in proportion, and of a given test part at most half.
 
     The labels of a given test part are not read: its rows are drawn evenly.
@@ -82,6 +82,7 @@ def drawn(rows: Sequence[Row], room: int, seed: int) -> list[Row]:
         rows: all of them.
         room: how many to take; at least two of each class are.
         seed: of the draw.
+        stratify: labels are classes; otherwise all rows are drawn alike.
     """
     if len(rows) <= room:
         return list(rows)
@@ -93,10 +94,11 @@ def drawn(rows: Sequence[Row], room: int, seed: int) -> list[Row]:
     few = min(len(tests), max(room // 2, room - len(learn)))
     kept = set(random.permutation(tests)[:few].tolist())
     share = (room - few) / max(len(learn), 1)
-    labels = sorted({str(rows[index].label) for index in learn})
+    classes = {index: str(rows[index].label) if stratify else "" for index in learn}
+    labels = sorted(set(classes.values()))
     places: dict[str, list[int]] = {label: [] for label in labels}
     for index in learn:
-        places[str(rows[index].label)].append(index)
+        places[classes[index]].append(index)
     for label in labels:
         mixed: Array = random.permutation(places[label])
         kept.update(mixed[: max(2, int(share * len(mixed)))].tolist())

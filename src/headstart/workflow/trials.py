@@ -14,10 +14,10 @@ import numpy as np
 
 from headstart.files import atomic
 from headstart.methods.base import Recipe
-from headstart.methods.finetune.linear_probe import ITERATIONS, softmax
+from headstart.methods.finetune.linear_probe import ITERATIONS
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.sources.base import Network
-from headstart.tasks.classify import score
+from headstart.tasks.base import known
 from headstart.train.feeds import PixelFeed
 from headstart.train.loop import logits, train
 from headstart.train.range_test import range_test
@@ -48,6 +48,7 @@ class Trial:
         head: weight and bias of a probe.
         state: file with the trained network's weights.
         note: a sentence for the report.
+        better: 1, or -1 where a lower score is better.
         kept: shares of the trained weights that were tried, their losses, and the chosen one.
         parts: the trials whose weights were averaged, where they were.
         source: the source model's name.
@@ -70,6 +71,12 @@ class Trial:
     kept: dict[str, Any] = field(default_factory=dict)
     parts: list[Trial] = field(default_factory=list)
     source: str = ""
+    better: int = 1
+
+    @property
+    def worth(self) -> float:
+        """What rises with the score's worth."""
+        return self.better * self.score
 
     def as_dict(self) -> dict[str, Any]:
         """What goes into ``result.json``."""
@@ -93,7 +100,12 @@ def solve(bench: Bench, method: ProbeMethod) -> Trial:
     begun = time.perf_counter()
     with bench.reporter.step("Solving the probe", ITERATIONS) as step:
         probe = method.solve(
-            bench.features(), bench.targets, bench.data.masks, bench.fit_rows, step.advance
+            bench.features(),
+            bench.targets,
+            bench.data.masks,
+            bench.fit_rows,
+            step.advance,
+            task=bench.task,
         )
     bench.penalty = float(probe.penalties[probe.chosen])
     judged = ~np.isnan(probe.held_out[:, 0])
@@ -116,6 +128,7 @@ def solve(bench: Bench, method: ProbeMethod) -> Trial:
         path=path,
         head=(probe.weight, probe.bias),
         source=bench.source.name,
+        better=bench.task.measure.sign,
     )
 
 
@@ -185,9 +198,7 @@ def trained(
                 spent.add("final", last)
             keeper.settle(network, mask)
             tail = bench.tail(network, recipe, pixel)
-            fitted[mask] = softmax(
-                logits(tail, feed, bench.learn[mask].tolist(), averaged=recipe.averaged)
-            )
+            fitted[mask] = bench.answers(tail, feed, bench.learn[mask].tolist(), recipe)
             state = _keep(folder, network)
             spent.add("end")
     finally:
@@ -209,11 +220,12 @@ def trained(
         state=state,
         note=note,
         source=bench.source.name,
+        better=bench.task.measure.sign,
     )
 
 
-def glance(bench: Bench, name: str, recipe: Recipe) -> dict[str, float]:
-    """Train on the first fold alone: the score and the log loss of its held-out rows, and the time."""
+def glance(bench: Bench, name: str, recipe: Recipe) -> dict[str, Any]:
+    """Train on the first fold alone: the score and the loss of its held-out rows, and the time."""
     begun = time.perf_counter()
     folder = bench.run.folder / "trials" / name / "look"
     mask = bench.data.masks[bench.folds_for(name)[0]]
@@ -225,16 +237,15 @@ def glance(bench: Bench, name: str, recipe: Recipe) -> dict[str, float]:
             feed = bench.activations(pixel, recipe)
         network, _ = _one(bench, folder, recipe, mask, pixel, feed, -1.0, name)
         tail = bench.tail(network, recipe, pixel)
-        shares = softmax(logits(tail, feed, held).astype(np.float64))
+        shares = bench.task.answers(logits(tail, feed, held).astype(np.float64))
     finally:
         feed.close()
         pixel.close()
     shutil.rmtree(folder, ignore_errors=True)
     targets = bench.all_targets[held]
-    chance = shares[np.arange(len(held)), targets]
     return {
-        "score": score(bench.run.plan.metric, targets, shares),
-        "loss": float(-np.log(np.maximum(chance, 1e-7)).mean()),
+        "score": known(bench.task.measure.exact(targets, shares)),
+        "loss": float(bench.task.losses(shares, targets).mean()),
         "seconds": time.perf_counter() - begun,
     }
 
@@ -247,7 +258,9 @@ def _rate_test(bench: Bench, name: str, recipe: Recipe, pixel: PixelFeed, feed: 
     mask = bench.data.masks[bench.folds_for(name)[0]]
     tail = bench.tail(bench.network(recipe, mask), recipe, pixel)
     rows = bench.learn[mask].tolist()
-    found = range_test(tail, feed, bench.all_targets, rows, recipe, seed=bench.seed)
+    found = range_test(
+        tail, feed, bench.all_targets, rows, recipe, seed=bench.seed, task=bench.task
+    )
     bench.run.remember(file, found.as_dict())
     if found.suggestion is not None:
         bench.reporter.say(
@@ -267,9 +280,8 @@ def scratch(
             bench, folder, recipe, bench.fit_rows, pixel, pixel, -1.0, "from_scratch"
         )
         tail = bench.tail(network, recipe, pixel)
-        probabilities = softmax(
-            logits(tail, pixel, list(test), averaged=recipe.averaged).astype(np.float64)
-        )
+        shown = logits(tail, pixel, list(test), averaged=recipe.averaged, merge=bench.task.merge)
+        probabilities = bench.task.answers(shown.astype(np.float64))
     finally:
         pixel.close()
     empty = np.full((len(bench.learn), bench.classes), np.nan)
@@ -312,14 +324,15 @@ def _one(
     def watch(_: int) -> dict[str, Any]:
         if not len(held) or standing < 0:
             return {}
-        shares = softmax(logits(tail, feed, held).astype(np.float64))
-        return {"validation": score(bench.run.plan.metric, bench.all_targets[held], shares)}
+        shares = bench.task.answers(logits(tail, feed, held).astype(np.float64))
+        return {"validation": known(bench.task.measure.exact(bench.all_targets[held], shares))}
 
     def enough(curve: list[dict[str, Any]]) -> bool:
         if standing < 0 or len(curve) < max(3, recipe.epochs // 2):
             return False
         spread = math.sqrt(max(standing * (1 - standing), 0.01) / max(len(held), 1))
-        return bool(max(entry["validation"] for entry in curve) < standing - 5 * spread - 0.02)
+        seen = [entry["validation"] for entry in curve if entry["validation"] is not None]
+        return bool(seen) and max(seen) < standing - 5 * spread - 0.02
 
     title = f"Training {name.replace('_', ' ')}" + (", all rows" if folder.name == "final" else "")
     with bench.reporter.step(title, len(rows) * recipe.epochs) as step:

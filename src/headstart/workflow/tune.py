@@ -67,7 +67,7 @@ def tune(search: Search, best: Trial) -> Trial:
 def _methods(search: Search) -> list[str]:
     """The methods that were trained and have parameters to search, the best so far first."""
     ran = [trial for trial in search.tried if trial.recipe is not None]
-    ran.sort(key=lambda trial: -trial.score)
+    ran.sort(key=lambda trial: -trial.worth)
     return [trial.method for trial in ran if searched("finetune", trial.method)]
 
 
@@ -124,16 +124,18 @@ def _whole(
         return best
     settings = plan["settings"][number]
     recipe = recipe_with(search, name, settings, 1)
-    trial = trained(search.bench, search.bench.label(name, number), settings, recipe, best.score)
+    label = search.bench.label(name, number)
+    standing = best.score if best.better > 0 else 0.0
+    trial = trained(search.bench, label, settings, recipe, standing)
     search.tried.append(trial)
     wins = trial.state is not None and search.beats(trial, best, among)
-    search.reporter.say(f"{trial.method}: {trial.score * 100:.1f} %, {trial.note}")
+    search.reporter.say(f"{trial.method}: {search.said(trial)}, {trial.note}")
     return trial if wins else best
 
 
 def recipe_with(search: Search, name: str, settings: dict[str, Any], share: int) -> Recipe:
     """A method's recipe with some settings, and one in ``share`` of its epochs."""
-    method = configure("finetune", name, search.run.plan.settings.get(name))
+    method = configure("finetune", name, search.run.plan.settings_of(name))
     recipe = search.recipe(replace(method, **settings))
     known = search.forecast_of(name)
     epochs = math.ceil((known.get("epochs") or recipe.epochs) / share)

@@ -60,7 +60,8 @@ def read(data: Any, columns: Columns) -> Dataset:
     if np.ndim(labels[0] if len(labels) else 0):
         raise UsageError(
             f"{where}: a label has the shape {np.shape(labels[0])}.",
-            "Expected one class for each image.",
+            "Expected one class or number for each image; for several labels, a text of them with "
+            "label_delim.",
         )
     rows, skips = [], []
     for index in range(len(images)):
@@ -72,6 +73,7 @@ def read(data: Any, columns: Columns) -> Dataset:
                 "Expected (n, height, width) or (n, height, width, 1, 3 or 4).",
             )
         label = text_of(labels[index])
+        label = "" if label is None and columns.label_delim else label
         if label is None:
             skips.append(Skip(name, "the label is missing"))
             continue

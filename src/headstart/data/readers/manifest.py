@@ -66,10 +66,11 @@ def read(data: Any, columns: Columns) -> Dataset:
         _column(table, columns.group, "group", where),
         _column(table, columns.split, "split", where),
     )
+    several = bool(columns.label_delim)
     found = (
-        _texts(_cells(table, places))
+        _texts(_cells(table, places), several)
         if modality == "text"
-        else _pictures(_cells(table, places), base)
+        else _pictures(_cells(table, places), base, several)
     )
     rows: list[Row] = []
     skips: list[Skip] = []
@@ -111,11 +112,15 @@ def _cells(table: pd.DataFrame, places: tuple[int | None, ...]) -> Iterator[Cell
     yield from zip(*wanted, strict=True)
 
 
-def _pictures(cells: Iterator[Cells], base: Path) -> Iterator[tuple[Row, str]]:
-    """Each row, and why it can't be used (empty when it can)."""
+def _pictures(cells: Iterator[Cells], base: Path, several: bool) -> Iterator[tuple[Row, str]]:
+    """Each row, and why it can't be used (empty when it can).
+
+    Where a row may have several labels, an empty cell says that it has none.
+    """
     seen: dict[str, int] = {}
     for number, values in enumerate(cells, start=1):
         path, klass, cluster, part = (text_of(cell) for cell in values)
+        klass = "" if klass is None and several else klass
         name = printable(path) if path else f"row {number}"
         if name in seen:
             seen[name] += 1
@@ -127,7 +132,7 @@ def _pictures(cells: Iterator[Cells], base: Path) -> Iterator[tuple[Row, str]]:
         yield Row(name, target, klass, cluster, kept), reason
 
 
-def _texts(cells: Iterator[Cells]) -> Iterator[tuple[Row, str]]:
+def _texts(cells: Iterator[Cells], several: bool) -> Iterator[tuple[Row, str]]:
     """Each row, and why it can't be used (empty when it can)."""
     for number, values in enumerate(cells, start=1):
         name = f"row {number}"
@@ -140,7 +145,8 @@ def _texts(cells: Iterator[Cells]) -> Iterator[tuple[Row, str]]:
             yield Row(name, None), odd[0]
             continue
         text, klass, cluster, part = (text_of(cell) for cell in values)
-        reason = "" if klass else "the label is missing"
+        klass = "" if klass is None and several else klass
+        reason = "the label is missing" if klass is None else ""
         reason = reason if text else "the text is missing"
         kept = None if reason else part_of(part, f"Row {number}")
         yield Row(name, Text.of(text or ""), klass, cluster, kept), reason
@@ -158,7 +164,7 @@ def _reason(path: str | None, label: str | None, target: Path) -> str:
     """Why a row can't be used; empty when it can."""
     if not path:
         return "the path is missing"
-    if not label:
+    if label is None:
         return "the label is missing"
     try:
         if target.is_dir():

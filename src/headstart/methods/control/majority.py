@@ -28,6 +28,7 @@ class Method(Base):
     """The majority class."""
 
     family: ClassVar[str] = "control"
+    tasks: ClassVar[tuple[str, ...]] = ("classify",)
     summary: ClassVar[str] = "Predict the most frequent class of the training rows."
     try_when: ClassVar[str] = "Always: a model that isn't better than this has learned nothing."
     hurts_when: ClassVar[str] = "Never; it costs nothing."

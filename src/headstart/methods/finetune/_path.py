@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import expit
 
 if TYPE_CHECKING:
     from headstart.types import Array
@@ -28,11 +29,15 @@ class Gradient:
 
     Args:
         rotated: (n, r) float32.
-        targets: (n, c), one-hot or shares that sum to 1.
+        targets: (n, c), one-hot or shares that sum to 1; each from 0 to 1 with ``sigmoid``.
         problems: how many there are at most.
+        sigmoid: of c logistic regressions with two classes each instead, one for each column.
     """
 
-    def __init__(self, rotated: Array, targets: Array, problems: int) -> None:
+    def __init__(
+        self, rotated: Array, targets: Array, problems: int, *, sigmoid: bool = False
+    ) -> None:
+        self._sigmoid = sigmoid
         self._z = np.ascontiguousarray(rotated, np.float32)
         self._y = np.ascontiguousarray(targets.T, np.float32)
         n, columns = len(self._z), max(1, problems * len(self._y))
@@ -84,9 +89,13 @@ class Gradient:
             z, counts = self._z[rows], share[:, None, rows]
             errors = (flat @ z.T).reshape(p, c, -1)
             errors += bias[:, :, None]
-            errors -= errors.max(axis=1, keepdims=True)
-            np.exp(errors, out=errors)
-            errors *= counts / errors.sum(axis=1, keepdims=True)
+            if self._sigmoid:
+                expit(errors, out=errors)
+                errors *= counts
+            else:
+                errors -= errors.max(axis=1, keepdims=True)
+                np.exp(errors, out=errors)
+                errors *= counts / errors.sum(axis=1, keepdims=True)
             errors -= self._y[:, rows] * counts
             slope += errors.reshape(p * c, -1) @ z
             offset += errors.sum(axis=2)

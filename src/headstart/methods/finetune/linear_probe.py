@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from headstart.methods.base import Base, param
+from headstart.methods.finetune import _heads
 from headstart.methods.finetune._path import Gradient
+from headstart.tasks.classify import class_weights, softmax
 
 if TYPE_CHECKING:
     from headstart.types import Array
@@ -20,6 +22,8 @@ RANK = 1
 ITERATIONS = 120
 SETTLED = 0.01
 """A problem whose weights move by less than this share of the tolerance is left as it is."""
+RIDGE = 10.0
+"""Ridge penalties over those of the logistic probe, whose loss bends less than half as much."""
 MEMORY = 60_000_000
 """Logits held at once while the path is solved; more problems than fit are solved in groups."""
 
@@ -92,6 +96,7 @@ def solve_path(
     iterations: int = ITERATIONS,
     tolerance: float = 2e-3,
     tick: Callable[[int], None] | None = None,
+    sigmoid: bool = False,
 ) -> tuple[Array, Array, int]:
     """Solve L2-penalised multinomial logistic regression for every mask and penalty at once.
 
@@ -111,6 +116,8 @@ def solve_path(
         tolerance: stop when no problem's weights move by more than this share of their norm.
             A problem that moves by less than a hundredth of it has settled, and costs no more.
         tick: called with 1 after each step.
+        sigmoid: solve c logistic regressions instead, one for each column of targets from 0 to 1;
+            the bound is then ¼ of the second moment.
 
     Returns:
         weights (m, l, r, c), biases (m, l, c), and the steps taken.
@@ -121,7 +128,8 @@ def solve_path(
     mask = np.asarray(masks, np.float32)
     total = mask.sum(axis=1)
     share = np.repeat(mask / total[:, None], len(penalties), axis=0)
-    curved = 0.5 * variance[None].astype(np.float32) * (n / total)[:, None].astype(np.float32)
+    bent = 0.25 if sigmoid else 0.5
+    curved = bent * variance[None].astype(np.float32) * (n / total)[:, None].astype(np.float32)
     step = (1.0 / (np.repeat(curved, len(penalties), axis=0) + penalty[:, None]))[:, None]
     weight: Array = np.zeros((count, c, r), np.float32)
     bias: Array = np.zeros((count, c), np.float32)
@@ -129,11 +137,11 @@ def solve_path(
     look, look_bias = weight, bias
     pace: Array = np.ones(count, np.float32)
     done = 0
-    with Gradient(rotated, targets, count) as gradients:
+    with Gradient(rotated, targets, count, sigmoid=sigmoid) as gradients:
         for done in range(1, iterations + 1):  # noqa: B007
             gradient, slope = gradients.at(look, look_bias, share)
             gradient += penalty[:, None, None] * look
-            new, new_bias = look - step * gradient, look_bias - 2.0 * slope
+            new, new_bias = look - step * gradient, look_bias - slope / bent
             moved = new - weight
             uphill = np.einsum("pcr,pcr->p", gradient, moved) > 0
             pace = np.where(uphill, 1.0, pace).astype(np.float32)
@@ -160,14 +168,6 @@ def solve_path(
     return solved.reshape(*shape, c, r).swapaxes(2, 3), solved_bias.reshape(*shape, c), done
 
 
-def softmax(logits: Array) -> Array:
-    """Probabilities from logits along the last axis."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    raised = np.exp(shifted)
-    out: Array = raised / raised.sum(axis=-1, keepdims=True)
-    return out
-
-
 @dataclass(frozen=True)
 class Method(Base):
     """Feature extraction with a linear probe whose penalty is chosen by cross-validation."""
@@ -187,6 +187,11 @@ class Method(Base):
     weakest: float = param(1e-3, "weakest penalty of the path", low=1e-8, high=1e3)
     strongest: float = param(10.0, "strongest penalty of the path", low=1e-7, high=1e4)
     steps: int = param(9, "penalties on the path", low=1, high=60)
+    balance: str = param(
+        "none",
+        "even out classes of unequal size by the weights of their rows",
+        choices=("none", "weights"),
+    )
 
     def solve(
         self,
@@ -196,23 +201,32 @@ class Method(Base):
         refit: Array,
         tick: Callable[[int], None] | None = None,
         weights: Array | None = None,
+        task: Any = None,
     ) -> Probe:
         """Choose the penalty on the folds and solve the final head.
 
         Args:
             features: (n, width).
-            targets: (n,) class indices.
+            targets: (n,) class indices; for other tasks as the task has them.
             folds: (k, n) bool; fold j trains where it is True and is judged where it is False,
                 among the rows in ``refit`` or outside it.
             refit: (n,) bool, the rows that the final head is solved on.
             tick: called with 1 after each step of the solver, of which there are at most
                 :data:`ITERATIONS` for each group of folds.
             weights: (n,), how much each row counts, in training and in the choice; positive.
+            task: what is learned, where it isn't one of several classes: ridge regression for
+                numbers, a logistic regression for each of several labels.
 
         Returns:
             the probe.
         """
+        if task is not None and task.name != "classify":
+            return self._other(features, targets, folds, refit, task, tick)
         classes = int(targets.max()) + 1
+        if self.balance == "weights":
+            own = class_weights(targets[refit]).astype(np.float64)
+            even = np.pad(own, (0, classes - len(own)), constant_values=1.0)[targets]
+            weights = even if weights is None else even * weights
         if weights is not None:
             weights = weights / weights.mean()
         hot = np.eye(classes, dtype=np.float32)[targets]
@@ -246,6 +260,50 @@ class Method(Base):
         fitted = softmax(features.astype(np.float64) @ weight.T + bias)
         return Probe(weight, bias, penalties, losses, chosen, held_out, fitted, used)
 
+    def _other(
+        self,
+        features: Array,
+        targets: Array,
+        folds: Array,
+        refit: Array,
+        task: Any,
+        tick: Callable[[int], None] | None,
+    ) -> Probe:
+        """The same choice by held-out loss, for numbers or for several labels."""
+        low, high = sorted((self.weakest, self.strongest))
+        penalties = np.geomspace(low, high, self.steps)
+        if task.name == "regress":
+            penalties = RIDGE * np.geomspace(low, high, 2 * self.steps - 1)
+        sums = np.zeros((len(penalties), len(features), task.outputs))
+        times = np.zeros(len(features))
+        used = 0
+        rotated, back, mean, _ = whiten(features)
+        together = max(1, int(MEMORY // (len(features) * len(penalties) * task.outputs)))
+        for start in range(0, len(folds), together):
+            group = folds[start : start + together]
+            if task.name == "regress":
+                found = _heads.numbers_path(rotated, task.standard(targets), group, penalties)
+                heads, biases = found[0][:, :, None] @ back.T, found[1][:, :, None]
+                biases = biases - heads @ mean
+            else:
+                even = self.balance == "weights"
+                given = features, targets, group, penalties, even
+                heads, biases, taken = _heads.labels_path(solve_path, whiten, *given, tick=tick)
+                used = max(used, taken)
+            for train, w, b in zip(group, heads, biases, strict=True):
+                logits = np.einsum("nd,lcd->lnc", features[~train], w, optimize=True) + b[:, None]
+                sums[:, ~train] += task.answers(logits)
+                times[~train] += 1
+        judged = times > 0
+        held = sums[:, judged] / times[judged][:, None]
+        losses = np.array([task.losses(one, targets[judged]).mean() for one in held])
+        chosen = int(np.argmin(losses))
+        held_out = np.full((len(features), task.outputs), np.nan)
+        held_out[judged] = held[chosen]
+        weight, bias = self.head(features, targets, refit, float(penalties[chosen]), task=task)
+        fitted = task.answers(features.astype(np.float64) @ weight.T + bias)
+        return Probe(weight, bias, penalties, losses, chosen, held_out, fitted, used)
+
     def head(
         self,
         features: Array,
@@ -253,6 +311,7 @@ class Method(Base):
         rows: Array,
         penalty: float,
         weights: Array | None = None,
+        task: Any = None,
     ) -> tuple[Array, Array]:
         """Solve one head on some rows with a penalty that was chosen before.
 
@@ -261,10 +320,18 @@ class Method(Base):
             rows: (n,) bool, the rows to solve on.
             penalty: from the chosen place on the path.
             weights: (n,), how much each row counts.
+            task: as for :meth:`solve`.
 
         Returns:
             weight (classes, width) and bias (classes,).
         """
+        if task is not None and task.name == "regress":
+            values = task.standard(targets[rows])
+            return _heads.numbers_head(whiten, features[rows], values, penalty)
+        if task is not None and task.name == "multilabel":
+            even = self.balance == "weights"
+            own = features[rows], targets[rows]
+            return _heads.labels_head(solve_path, whiten, *own, penalty, even)
         hot = np.eye(int(targets.max()) + 1, dtype=np.float32)[targets[rows]]
         counted = None if weights is None else weights[rows] / weights[rows].mean()
         rotated, back, mean, variance = whiten(features[rows], counted)

@@ -52,6 +52,7 @@ class Method(Regulariser):
     """Co-Tuning, with the direct estimate of how the classes relate."""
 
     needs: ClassVar[tuple[str, ...]] = ("source_head",)
+    tasks: ClassVar[tuple[str, ...]] = ("classify",)
     summary: ClassVar[str] = (
         "Fine-tune the source's own head too, on the source classes that each class looks like."
     )

@@ -65,6 +65,7 @@ class Method(Regulariser):
     """CutMix, for trainings from pictures."""
 
     pixels_only: ClassVar[bool] = True
+    tasks: ClassVar[tuple[str, ...]] = ("classify", "multilabel")
     summary: ClassVar[str] = (
         "Paste a rectangle of another picture into each, and mix their losses by its area."
     )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.methods.finetune.linear_probe import softmax, whiten
+from headstart.methods.finetune.linear_probe import whiten
 from headstart.selection.transferability._logistic import solve_path
 from headstart.selection.transferability.base import check
+from headstart.tasks.classify import softmax
 
 if TYPE_CHECKING:
     from headstart.types import Array

@@ -179,6 +179,8 @@ def _trained_on(config: Mapping[str, Any]) -> str:
     classes = config.get("classes")
     if not isinstance(classes, list):
         return str(config.get("pretrained_cfg", {}).get("tag") or "see its config.json")
+    if config.get("task") == "regress":
+        return "numbers"
     shown = ", ".join(map(str, classes[:4]))
     return f"{len(classes)} classes: {shown}{', …' if len(classes) > 4 else ''}"
 
