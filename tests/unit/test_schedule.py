@@ -63,6 +63,7 @@ def bench(name: str, at: str) -> SimpleNamespace:
         folds_for=lambda name, most=0: [0],
         most_folds={},
         sized=lambda recipe: recipe,
+        standing=lambda score: score,
         passes=lambda name, most=0: 5.0,
     )
     made.label = lambda method, number=None: Bench.label(made, method, number)
