@@ -9,8 +9,11 @@ all pictures of each class to learn from, drawn with a seed, and the same test p
 The source model is the packaged EfficientNet-Lite0. The contestants, each a process of its own with
 the same seconds: headstart as it comes, its linear probe alone, its full fine-tuning alone, fastai's
 ``fine_tune``, Hugging Face's ``Trainer`` and a plain timm loop (see rivals/README.md). They run one
-after another, so run nothing beside them. Every result is written as soon as it is known, and a second
-call goes on from there.
+after another. Every result is written as soon as it is known, and a second call goes on from there.
+Pinned to one core (``taskset -c 0``) they can run beside other work; the result file says how many
+cores they had. The budget counts from the start of a process; the rivals' scoring of the test
+pictures comes on top, headstart's is part of it. Where no class has more than 50 pictures, the
+cell with 50 would be the one with all again, and is left out.
 """
 
 from __future__ import annotations
@@ -40,14 +43,16 @@ OURS: dict[str, tuple[str, ...]] = {
 RIVALS = {"fastai": "fastai_finetune.py", "trainer": "hf_trainer.py", "timm": "timm_loop.py"}
 
 
-def folder(given: Any, part: str | None, size: int, tests: int, seed: int) -> Path:
-    """One cell's pictures as links: train/CLASS/* and val/CLASS/*."""
+def folder(given: Any, part: str | None, size: int, tests: int, seed: int) -> Path | None:
+    """One cell's pictures as links, train/CLASS/* and val/CLASS/*; None where ``size`` takes all."""
     rows = drawn(given, part, 10**9, tests, seed)
     random = np.random.default_rng((seed, 11))
     learn = [row for row in rows if row.part == "train"]
     if size:
-        classes = {row.label for row in learn}
+        classes, whole = {row.label for row in learn}, len(learn)
         learn = few(learn, size * len(classes), random)
+        if len(learn) == whole:
+            return None
     root = Path(tempfile.mkdtemp(prefix="headstart-grid-"))
     for name, chosen in (("train", learn), ("val", [row for row in rows if row.part == "test"])):
         for number, row in enumerate(chosen):
@@ -59,21 +64,25 @@ def folder(given: Any, part: str | None, size: int, tests: int, seed: int) -> Pa
     return root
 
 
-def run(name: str, data: Path, budget: float, python: str) -> dict[str, Any]:
+def run(name: str, data: str, budget: float, python: str) -> dict[str, Any]:
     """One contestant on one cell."""
     seconds = f"{budget:g}"
     if name in RIVALS:
-        options = ("--out", tempfile.mkdtemp(), "--budget", seconds)
-        found = rival(python, RIVALS[name], str(data), *options)
+        options = ("--out", tempfile.mkdtemp(), "--budget", seconds, "--workers", "0")
+        found = rival(python, RIVALS[name], data, *options)
         keys = ("accuracy", "epochs", "note", "wall_seconds", "correct")
         return {key: found[key] for key in keys}
-    found = fit(str(data), "--budget", f"{seconds}s", *OURS[name])
+    found = fit(data, "--budget", f"{seconds}s", *OURS[name])
     return {
         "accuracy": found["test"]["score"],
         "method": found["chosen"]["method"],
         "verdict": found["verdict"],
         "controls": found["controls"],
-        "tried": [trial["method"] for trial in found["tried"]],
+        "tried": {trial["method"]: trial["score"] for trial in found["tried"]},
+        "skipped": {one["method"]: one["why"] for one in found["skipped"]},
+        "references": found["references"],
+        "gain": found["gain"],
+        "seconds_to_model": found["seconds_to_model"],
         "wall_seconds": found["wall_seconds"],
     }
 
@@ -107,11 +116,13 @@ def judged(cells: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def keep(cells: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Write what is known."""
+def keep(key: str, name: str, found: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Add one result to what is known by now, which another process may have added to."""
+    cells = known().get("cells_measured", {})
+    cells.setdefault(key, {})[name] = found
     words = "python benchmarks/finetune_grid.py SETS --rivals PYTHON"
-    for key in ("budget", "tests", "seed"):
-        words += f" --{key} {settings[key]:g}"
+    for option in ("budget", "tests", "seed"):
+        words += f" --{option} {settings[option]:g}"
     whole = {"command": words, "machine": machine(), **judged(cells), "cells_measured": cells}
     with atomic(FILE) as temporary:
         temporary.write_text(json.dumps({**whole, "settings": settings}, indent=1) + "\n")
@@ -154,6 +165,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", choices=SETS)
     parser.add_argument("--size", action="append", type=int, choices=SIZES)
+    parser.add_argument("--of", action="append", choices=(*OURS, *RIVALS), help="contestants")
     parser.add_argument("--plot", action="store_true")
     given = parser.parse_args()
     settings = {"budget": given.budget, "tests": given.tests, "seed": given.seed}
@@ -167,18 +179,17 @@ def main() -> None:
     found = sets(given.sets)
     for size in given.size or SIZES:
         for name in given.only or SETS:
-            cell = cells.setdefault(f"{name}-{size or 'all'}", {})
-            missing = [one for one in (*OURS, *RIVALS) if one not in cell]
-            if not missing:
-                continue
-            data = folder(*found[name], size, given.tests, given.seed)
-            for one in missing:
+            key = f"{name}-{size or 'all'}"
+            cell = cells.get(key, {})
+            missing = [one for one in given.of or (*OURS, *RIVALS) if one not in cell]
+            data = folder(*found[name], size, given.tests, given.seed) if missing else None
+            for one in missing if data else ():
                 try:
-                    cell[one] = run(one, data, given.budget, given.rivals)
+                    result = run(one, str(data), given.budget, given.rivals)
                 except SystemExit as error:  # no model in the time given: the last place
-                    cell[one] = {"accuracy": 0.0, "failed": str(error)[-300:]}
-                keep(cells, settings)
-                print(name, size, one, round(cell[one]["accuracy"], 4), flush=True)
+                    result = {"accuracy": 0.0, "failed": str(error)[-300:]}
+                keep(key, one, result, settings)
+                print(name, size, one, round(result["accuracy"], 4), flush=True)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def main() -> None:
         probabilities, _ = learn.get_preds(dl=learn.dls.test_dl(files))
         return [learn.dls.vocab[i] for i in probabilities.argmax(1)]
 
-    clock = Clock(args.budget, predict, train, len(test))
+    clock = Clock(args.budget)
     watch = Deadline(clock)
     cbs = [watch] if validate else [watch, SkipValidation()]
     began = elapsed()
