@@ -38,11 +38,11 @@ from headstart.progress import Silent
 from headstart.selection.worth import prospect
 from headstart.sources.base import available, find_image
 from headstart.workflow.bench import JUDGED_ROWS, Bench
+from headstart.workflow.forecast import forecast
 from headstart.workflow.pictures import prepare
 from headstart.workflow.plan import Plan, Run
 from headstart.workflow.rank import _Contest, rank_prepared
 from headstart.workflow.search import Clock, Search
-from headstart.workflow.trials import forecast
 
 FOLDER = RESULTS / "ranking"
 DEAREST = 2e9
@@ -93,8 +93,8 @@ def few(rows: list[Row], most: int, random: np.random.Generator) -> list[Row]:
     if len(rows) <= most:
         return rows
     place = {}
-    for label in {row.label for row in rows}:
-        own = [i for i, row in enumerate(rows) if row.label == label]
+    for label in sorted({str(row.label) for row in rows}):
+        own = [i for i, row in enumerate(rows) if str(row.label) == label]
         for rank, index in enumerate(random.permutation(own)):
             place[int(index)] = (rank + random.random()) / len(own)
     kept = sorted(place, key=lambda index: place[index])[:most]

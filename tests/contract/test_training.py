@@ -16,7 +16,7 @@ from headstart.features.engine import pixels
 from headstart.methods.base import Situation
 from headstart.methods.finetune.linear_probe import Method as Probe
 from headstart.progress import Silent
-from headstart.train import lora
+from headstart.train import added
 from headstart.train.loop import logits, train
 from headstart.train.parts import select
 from headstart.workflow.bench import resized
@@ -65,6 +65,9 @@ def trainable(tail, recipe) -> set[int]:
         return head
     if recipe.trains == "bias":
         return head | {id(p) for p in names.values() if p.ndim == 1}
+    if recipe.trains == "adapters":
+        wide = [m for m in tail.modules() if isinstance(m, nn.Conv2d) and max(m.kernel_size) > 1]
+        return head | {id(p) for p in names.values() if p.ndim == 1} | {id(m.weight) for m in wide}
     kernels = (nn.Conv2d, nn.Linear)  # a merged update moves the kernels that it belongs to
     whole = [m for m in tail.modules() if isinstance(m, kernels) and getattr(m, "groups", 1) == 1]
     return head | {id(m.weight) for m in whole}
@@ -105,10 +108,11 @@ def test_gradients_reach_exactly_what_is_not_frozen(name, source, source_feature
     recipe, network, tail, feed = prepare(name, source, source_features)
     free = trainable(tail, recipe)
     tail.train()
-    if recipe.trains == "lora":
-        lora.attach(tail, recipe)
-        free -= {id(m.get_base_layer().weight) for m in tail.modules() if hasattr(m, "lora_A")}
-        free |= {id(p) for label, p in tail.named_parameters() if ".lora_B" in label}
+    added.attach(tail, recipe)
+    beside = (".lora_B", ".adapter_weight")
+    free -= {id(m.get_base_layer().weight) for m in tail.modules() if hasattr(m, "lora_A")}
+    free -= {id(p) for label, p in tail.named_parameters() if label.endswith("weight.original")}
+    free |= {id(p) for label, p in tail.named_parameters() if any(b in label for b in beside)}
     select(tail, recipe)
     out = tail(feed.batch(range(8)))
     nn.functional.cross_entropy(out, torch.from_numpy(source_features.targets[20:28])).backward()

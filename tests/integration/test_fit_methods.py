@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from headstart import registry
 
@@ -17,6 +18,7 @@ NAMED = [
     for name in registry.names("methods.finetune")
     if not registry.load("methods.finetune", name).Method.unasked and name != "soup"
 ]
+VIT = "vit_tiny_patch16_224"
 TINY = {"epochs": "1", "size": "64"}
 
 
@@ -103,9 +105,44 @@ def test_regularised_and_kept_by_one_command(quick_fit, photos):
     assert all("stopping_loss" in entry and entry["penalty"] > 0 for entry in trial["curve"])
     found = json.loads((run.folder / "trials" / "full" / "range_test.json").read_text())
     assert len(found["rates"]) == len(found["losses"]) > 5
+    whole = json.loads((run.folder / "evidence.json").read_text())
+    assert whole["range_tests"] == [{"method": "full", "used": recipe["rate"], **found}]
+    assert "say-rates-0" in run.report.read_text()
     assert run.report.exists() and run.model.predict(sorted(photos.glob("*/*.jpg"))[:1])[0].label
     why = {entry["method"]: entry["why"] for entry in run.summary["skipped"]}
     assert why["soup"] == "it needs two fine-tuned networks: name two more methods"
+
+
+def test_a_vision_transformer_keeps_its_bottlenecks(quick_fit, parts, tmp_path):
+    """It trains at its own size, whatever the pictures', and its bundle is of a network with them."""
+    import timm
+    from safetensors.torch import load_file, save_file
+
+    torch.manual_seed(0)
+    save_file(timm.create_model(VIT, num_classes=0).state_dict(), tmp_path / "vit.safetensors")
+    tiny = {"epochs": "1", "batch": "8"}
+    run = quick_fit(
+        parts,
+        image="where",
+        label="what",
+        split="part",
+        source=f"local:{VIT}@{tmp_path / 'vit.safetensors'}",
+        methods=["adapters", "partial"],
+        settings={
+            **QUICK,
+            "adapters": {**tiny, "size": "96", "kind": "bottleneck", "width": "4"},
+            "partial": {**tiny, "views": "1"},
+        },
+    )
+    tried = evidence(run)
+    assert [trial["recipe"]["size"] for trial in tried.values()] == [224, 224]
+    assert tried["partial"]["recipe"]["point"] == "blocks.8"
+    config = json.loads((run.folder / "model" / "config.json").read_text())
+    kept = load_file(run.folder / "trials" / "adapters" / "model.safetensors")
+    assert kept["blocks.11.mlp.drop2.adapter_up.weight"].abs().sum() > 0
+    chosen = run.summary["chosen"]["method"]
+    assert config["architecture"] == (f"{VIT}+bottleneck4" if chosen == "adapters" else VIT)
+    assert run.model.predict(sorted(parts["where"])[:1])[0].label
 
 
 def test_methods_that_wait_to_be_named_are_not_even_mentioned(finished):

@@ -295,6 +295,32 @@ def test_every_section_is_there_in_order() -> None:
     assert page.text.index("1 picture is narrow.") < page.text.index("Short sides run wild.")
 
 
+def range_test(**changes: Any) -> dict[str, Any]:
+    rates = [4e-6 * 10 ** (n / 8) for n in range(33)]
+    losses = [0.7 - 0.4 / (1 + math.exp(-(n - 16))) + 0.02 * 1.2**n / 20 for n in range(33)]
+    made = {"method": "full", "used": 4e-4, "rates": rates, "losses": losses}
+    return {**made, "suggestion": rates[16], **changes}
+
+
+def test_a_range_test_is_drawn_with_its_suggestion_and_the_rate_used() -> None:
+    case = {**evidence(), "range_tests": [range_test(), range_test(suggestion=None)]}
+    html = render(case)
+    page = read(html)
+    says = [values["aria-labelledby"] for tag, values in page.tags if tag == "svg"]
+    assert {"say-rates-0", "say-rates-1"} <= set(says)
+    assert "it falls most steeply at 0.0004." in page.text
+    assert "it never falls." in page.text
+    assert "used: 0.0004" in page.text
+    assert page.text.count("steepest: 0.0004") == 1
+    assert "rates-0" not in render(evidence())
+
+
+def test_a_range_test_that_ended_at_once_is_left_out() -> None:
+    short = range_test(rates=[1e-5], losses=[0.7], suggestion=None)
+    wild = range_test(losses=[math.nan] * 33, suggestion=None)
+    assert "rates-0" not in render({**evidence(), "range_tests": [short, wild]})
+
+
 @pytest.mark.parametrize(
     ("keys", "gone"),
     [

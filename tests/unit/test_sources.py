@@ -22,6 +22,8 @@ ARCHITECTURES = [
     "resnet26d",
     "regnetx_002",
     "vit_tiny_patch16_224",
+    "pvt_v2_b0",
+    "swin_s3_tiny_224",
     "convnext_atto",
     "inception_v3",
     "inception_v3_fid",
@@ -55,7 +57,17 @@ def test_the_chain_of_stages_is_the_network(architecture):
 
 @pytest.mark.parametrize(
     "architecture",
-    ["tf_efficientnet_lite0", "resnet18", "inception_v3_fid", "vgg16_conv", "yolov2_tiny"],
+    [
+        "tf_efficientnet_lite0",
+        "resnet18",
+        "regnetx_002",
+        "vit_tiny_patch16_224",
+        "convnext_atto",
+        "swin_s3_tiny_224",
+        "inception_v3_fid",
+        "vgg16_conv",
+        "yolov2_tiny",
+    ],
 )
 def test_every_parameter_lies_in_one_stage_or_the_head(architecture):
     network = Network(create(architecture, 5), architecture)

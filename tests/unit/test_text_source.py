@@ -165,14 +165,16 @@ def test_what_is_not_a_saved_text_model_is_refused(tmp_path):
         find(f"transformers:{place}")
 
 
-def test_a_saved_vision_transformer_says_what_is_read(tmp_path):
-    from transformers import ViTConfig, ViTModel
+def test_a_saved_picture_model_of_another_kind_says_what_is_read(tmp_path):
+    from transformers import BeitConfig, BeitModel
 
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ViTModel(
-        ViTConfig(image_size=32, patch_size=16, intermediate_size=32, **sizes)
+    BeitModel(
+        BeitConfig(image_size=32, patch_size=16, intermediate_size=32, **sizes)
     ).save_pretrained(tmp_path)
-    with pytest.raises(SourceError, match="a vit model that transformers saved for pictures") as it:
+    with pytest.raises(
+        SourceError, match=r"a beit model that transformers saved for pictures; .* vit are read"
+    ) as it:
         find(f"local:{tmp_path}")
     assert "timm" in it.value.hint
 

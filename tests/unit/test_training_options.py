@@ -13,7 +13,7 @@ from torch import nn
 
 from headstart.errors import UsageError
 from headstart.progress import Silent
-from headstart.train import loop, lora
+from headstart.train import adapters, added, loop, lora, precision
 from headstart.train.average import Average
 from headstart.train.loop import logits, seconds_per_row, train
 from headstart.train.objective import class_weights, drawn, set_aside
@@ -34,7 +34,10 @@ OPTIONS = {
     "bias": {"trains": "bias"},
     "lora": {"trains": "lora", "rank": 2},
     "lora averaged": {"trains": "lora", "rank": 2, "ema": 0.9, "patience": 2},
+    "adapters": {"trains": "adapters", "targets": "parallel"},
+    "adapters in series": {"trains": "adapters", "targets": "series", "ema": 0.9, "patience": 2},
     "gradual": {"unfreeze_every": 1},
+    "bf16": {"precision": "bf16"},
 }
 
 
@@ -150,6 +153,79 @@ def test_an_optimiser_holds_only_what_may_train():
     assert all(group["weight_decay"] == 0 for group in groups(tail, recipe)[:-2])
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "pvt_v2_b0"])
+@pytest.mark.parametrize("what", ["all", "bias", "lora"])
+def test_a_networks_own_classifier_is_the_head_however_it_is_cut(name, what):
+    """Also in one that isn't cut, whose two stages both hold the whole of it."""
+    import timm
+
+    from headstart.sources.base import Network
+
+    small = {"embed_dim": 24, "num_heads": 2, "depth": 2} if "vit" in name else {}
+    model = timm.create_model(name, num_classes=3, **small)
+    tail = Network(model, name).part(head=True)
+    recipe = replace(RECIPE, trains=what, rank=2)
+    added.attach(tail, recipe)
+    select(tail, recipe)
+    made = groups(tail, recipe)
+    torch.optim.AdamW(made, lr=0.1)  # refuses a parameter that is in two groups
+    held = {id(p): group["peak"] for group in made for p in group["params"]}
+    head = list(tail.head.parameters())
+    assert all(p.requires_grad and held[id(p)] == RECIPE.rate for p in head)
+    assert {id(p) for p in tail.parameters() if p.requires_grad} == set(held)
+    assert not any("lora_" in label for label, _ in tail.head.named_parameters())
+
+
+# ---- precision -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_auto_takes_half_precision_by_the_machine_and_the_layers(monkeypatch, fast):
+    monkeypatch.setattr(precision, "fast_half", lambda: fast)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    depthwise = nn.Sequential(nn.Conv2d(4, 8, 1), nn.Conv2d(8, 8, 3, groups=8), nn.Linear(8, 2))
+    plain = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Conv2d(8, 8, 3, groups=2), nn.Linear(8, 2))
+    auto = replace(RECIPE, precision="auto")
+    assert precision.settled(auto, plain).precision == ("bf16" if fast else "float32")
+    assert precision.settled(auto, depthwise).precision == "float32"
+    assert precision.settled(auto, nn.Sequential(nn.Flatten())).precision == "float32"
+    for asked in ("float32", "bf16"):
+        assert precision.settled(replace(RECIPE, precision=asked), depthwise).precision == asked
+
+
+def test_half_precision_is_the_trainings_alone(digits):
+    tail = fitted(digits, precision="bf16")
+    assert all(entry["precision"] == "bf16" for entry in tail.curve)
+    assert all(value.dtype != torch.bfloat16 for value in tail.state_dict().values())
+    full = fitted(digits)
+    assert all("precision" not in entry for entry in full.curve)
+    with torch.no_grad():
+        wanted = tail(digits.batch(range(100, 120))).numpy()
+    assert np.array_equal(logits(tail, digits, range(100, 120)), wanted), "predicted in float32"
+    half, whole = (np.array([e["loss"] for e in one.curve]) for one in (tail, full))
+    assert np.abs(half - whole).max() < 0.05, "it learns as in float32"
+
+
+def test_a_training_ends_in_the_precision_in_which_it_began(digits, tmp_path, monkeypatch):
+    """A run folder may be moved to a machine for which ``auto`` would decide otherwise."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(precision, "fast_half", lambda: True)
+    undisturbed = fitted(digits, precision="auto")
+    assert undisturbed.curve[0]["precision"] == "bf16"
+
+    def kill(epoch):
+        if epoch == 1:
+            raise Stop
+        return {}
+
+    with pytest.raises(Stop):
+        fitted(digits, folder=tmp_path, watch=kill, precision="auto")
+    monkeypatch.setattr(precision, "fast_half", lambda: False)
+    resumed = fitted(digits, folder=tmp_path, precision="auto")
+    assert same(resumed, undisturbed)
+    assert all(entry["precision"] == "bf16" for entry in resumed.curve)
+
+
 # ---- LoRA ----------------------------------------------------------------------------------
 
 
@@ -187,6 +263,112 @@ def test_no_layer_to_update_is_said():
     tail.add_module("head", nn.Linear(4, 2))
     with pytest.raises(UsageError, match="no such layer"):
         lora.attach(tail, replace(RECIPE, trains="lora"))
+
+
+# ---- adapters ------------------------------------------------------------------------------
+
+
+def convolution(groups: int, stride: int, side: int, same: bool) -> nn.Conv2d:
+    from timm.layers import Conv2dSame
+
+    torch.manual_seed(3)
+    if same:
+        return Conv2dSame(6, 12, side, stride, groups=groups)
+    return nn.Conv2d(6, 12, side, stride, side // 2, groups=groups)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("side", "groups"), [(3, 1), (5, 3), (3, 6)])
+def test_a_parallel_adapter_is_a_convolution_of_one_pixel_beside_the_other(side, groups, stride):
+    layer = convolution(groups, stride, side, same=False)
+    beside = nn.Conv2d(6, 12, 1, stride, groups=groups, bias=False)
+    inputs = torch.randn(4, 6, 9, 10)
+    kernel = adapters.adapted(layer.weight, beside.weight[:, :, 0, 0], groups, "parallel")
+    got = nn.functional.conv2d(inputs, kernel, layer.bias, stride, side // 2, groups=groups)
+    assert (got - (layer(inputs) + beside(inputs))).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("side", "groups"), [(3, 1), (5, 3), (3, 6)])
+def test_an_adapter_in_series_is_a_convolution_of_one_pixel_behind_the_other(side, groups, stride):
+    layer = convolution(groups, stride, side, same=False)
+    behind = nn.Conv2d(12, 12, 1, groups=groups, bias=False)
+    inputs = torch.randn(4, 6, 9, 10)
+    kernel = adapters.adapted(layer.weight, behind.weight[:, :, 0, 0], groups, "series")
+    got = nn.functional.conv2d(inputs, kernel, None, stride, side // 2, groups=groups)
+    plain = nn.functional.conv2d(inputs, layer.weight, None, stride, side // 2, groups=groups)
+    assert (got - (plain + behind(plain))).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("same", [False, True], ids=["Conv2d", "Conv2dSame"])
+@pytest.mark.parametrize("kind", ["parallel", "series"])
+def test_adapters_start_at_nothing_and_merge_to_what_they_were(kind, same):
+    tail = nn.Sequential()
+    tail.add_module("stem", nn.Sequential(convolution(1, 2, 3, same), nn.Conv2d(12, 8, 1)))
+    tail.add_module("deep", convolution(6, 1, 5, same) if same else nn.Conv2d(8, 8, 3, groups=8))
+    tail.add_module("even", nn.Conv2d(12 if same else 8, 4, 2))
+    tail.add_module("head", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)))
+    if same:
+        tail.stem[1] = nn.Conv2d(12, 6, 1)
+    assert adapters.targets(tail) == ["stem.0", "deep"]
+    inputs = torch.randn(4, 6, 16, 16)
+    before, layers, names = tail(inputs), dict(tail.named_modules()), set(tail.state_dict())
+    adapters.attach(tail, replace(RECIPE, trains="adapters", targets=kind))
+    assert torch.equal(tail(inputs), before)
+    with torch.no_grad():
+        for name, parameter in tail.named_parameters():
+            if "adapter_" in name:
+                parameter.normal_(0, 0.3)
+    trained = tail(inputs)
+    assert not torch.allclose(trained, before, atol=1e-2)
+    adapters.merge(tail)
+    assert dict(tail.named_modules()) == layers and set(tail.state_dict()) == names
+    assert all(type(m) is type(layers[n]) for n, m in tail.named_modules())
+    assert (tail(inputs) - trained).abs().max() <= 1e-5 * trained.abs().max()
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_a_bottleneck_starts_at_nothing_trains_alone_and_is_loaded_again(name):
+    from headstart.sources.base import Network, create
+    from headstart.sources.bottleneck import Bottleneck, widened
+
+    torch.manual_seed(0)
+    plain = Network(create(name, 3).eval(), name)
+    batch = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        before = plain.part(head=True)(batch)
+        network = widened(plain, 4)
+        assert torch.equal(network.part(head=True)(batch), before)
+    inside = [m for m in network.model.modules() if isinstance(m, Bottleneck)]
+    assert len(inside) == 2 * sum(1 for m in network.model.modules() if hasattr(m, "drop_path1"))
+    tail = network.part(head=True)
+    select(tail, replace(RECIPE, trains="bottleneck"))
+    trains = {n for n, p in tail.named_parameters() if p.requires_grad and p.ndim > 1}
+    adapters_of = {n for n in dict(tail.named_parameters()) if ".adapter_" in n and "weight" in n}
+    assert trains - {"head.weight", "head.fc.weight"} == adapters_of and adapters_of
+    with torch.no_grad():
+        for part in inside:
+            part.adapter_up.weight.normal_(0, 0.3)
+        wanted = tail(batch)
+        assert not torch.allclose(wanted, before, atol=1e-2)
+        again = Network(create(network.architecture, 3).eval(), network.architecture)
+        again.model.load_state_dict(network.model.state_dict())
+        assert (again.part(head=True)(batch) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+def test_a_network_without_transformer_blocks_takes_no_bottleneck():
+    from headstart.sources.base import create
+
+    with pytest.raises(UsageError, match="no transformer blocks"):
+        create("resnet18+bottleneck8", 2)
+
+
+def test_no_convolution_to_adapt_is_said():
+    tail = nn.Sequential()
+    tail.add_module("flat", nn.Sequential(nn.Conv2d(1, 4, 1), nn.Flatten()))
+    tail.add_module("head", nn.Linear(4, 2))
+    with pytest.raises(UsageError, match="no convolution with a kernel larger"):
+        adapters.attach(tail, replace(RECIPE, trains="adapters", targets="parallel"))
 
 
 # ---- how fast ------------------------------------------------------------------------------

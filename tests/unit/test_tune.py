@@ -14,9 +14,13 @@ from headstart.workflow import tune as module
 from headstart.workflow.plan import Plan, Run
 from headstart.workflow.search import Search
 from headstart.workflow.trials import Trial
-from headstart.workflow.tune import tune
+from headstart.workflow.tune import FEWEST, tune
 
 ROWS, EACH, FIXED = 400, 0.5, 4.0
+ANSWERS = {
+    "split": SimpleNamespace(test=[]),
+    "sweep": SimpleNamespace(seconds=1.0, computed=0),
+}
 SITUATION = Situation(ROWS, 2, 224, 224, "blocks.5")
 
 
@@ -33,17 +37,22 @@ class World:
 
     def __init__(self, folder, monkeypatch, budget="600s", left=500.0, gain=0.2):
         self.now, self.end, self.gain = 0.0, left, gain
-        self.looked, self.trained = [], []
+        self.looked, self.trained, self.pace = [], [], 1.0
         masks = np.ones((5, ROWS), bool)
         for fold in range(5):
             masks[fold, fold::5] = False
         bench = SimpleNamespace(
             seed=0,
+            source=SimpleNamespace(name="one", macs=400),
+            label=lambda name, number=None: name if number is None else f"{name}~{number + 1}",
             targets=np.zeros(ROWS, int),
-            data=SimpleNamespace(masks=masks, sweep=SimpleNamespace(seconds=1.0)),
+            data=SimpleNamespace(masks=masks, **ANSWERS),
+            sweep_seconds=1.0,
             situation=lambda: SITUATION,
-            folds_for=lambda name: [0, 1, 2, 3, 4],
-            passes=lambda name: 5.0,
+            folds_for=lambda name, most=0: [0],
+            most_folds={},
+            sized=lambda recipe: recipe,
+            passes=lambda name, most=0: 5.0,
         )
         clock = SimpleNamespace(left=lambda: self.end - self.now, save=lambda: None)
         budget = None if budget is None else float(budget[:-1])
@@ -61,12 +70,13 @@ class World:
 
     def glance(self, bench, name, recipe):
         self.looked.append((name, recipe))
-        self.now += EACH * 0.8 / 5.0 * recipe.epochs
-        return {"score": 0.5, "loss": abs(np.log(recipe.rate / 2e-3)), "seconds": 1.0}
+        seconds = self.pace * EACH * 0.8 / 5.0 * recipe.epochs
+        self.now += seconds
+        return {"score": 0.5, "loss": abs(np.log(recipe.rate / 2e-3)), "seconds": seconds}
 
     def train(self, bench, name, values, recipe, standing):
         self.trained.append((name, recipe))
-        self.now += EACH * recipe.epochs
+        self.now += self.pace * EACH * recipe.epochs
         held = shares(0.7 + self.gain)
         state = SimpleNamespace()
         return Trial(
@@ -102,6 +112,17 @@ def test_the_best_of_many_must_be_surer(tmp_path, monkeypatch):
     recipe = Partial().recipe(SITUATION)
     new = Trial("partial~1", "finetune", {}, 0.71, ROWS, 9.0, lucky, lucky, recipe)
     assert world.search.beats(new, world.best) and not world.search.beats(new, world.best, 9)
+
+
+def test_slower_looks_leave_room_for_the_control(tmp_path, monkeypatch):
+    """Everything takes three times what was predicted: fewer are looked at, and fewer trained."""
+    monkeypatch.setattr(f"{__name__}.EACH", 5.0)
+    world = World(tmp_path / "run", monkeypatch, left=1500.0)
+    world.pace = 3.0
+    tune(world.search, world.best)
+    whole = 3 * EACH * Partial().recipe(SITUATION).epochs
+    assert FEWEST <= len(world.looked) < 27
+    assert world.end - world.now >= 1.25 * (whole if world.trained else world.best.seconds) * 0.85
 
 
 @pytest.mark.parametrize("left", [70.0, 120.0, 200.0, 300.0])

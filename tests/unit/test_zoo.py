@@ -159,7 +159,7 @@ class TestLocal:
         assert (source.contract.size, source.contract.resize, source.classes) == (160, 200, 3)
         assert torch.equal(source.build().model.state_dict()["conv1.weight"], state["conv1.weight"])
 
-    @pytest.mark.parametrize("architecture", ["resnet18", "alexnet_conv"])
+    @pytest.mark.parametrize("architecture", ["resnet18", "alexnet_conv", "torchvision:resnet18"])
     def test_last_months_bundle_is_this_months_source(self, tmp_path, architecture):
         torch.manual_seed(2)
         network = Network(create(architecture, 2).eval(), architecture)

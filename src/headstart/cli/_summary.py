@@ -41,10 +41,12 @@ def closing(summary: dict[str, Any]) -> list[str]:
         )
     chosen = summary["chosen"]
     lines += ["", f"  {chosen['source']}, {chosen['method'].replace('_', ' ')}"]
+    width = max(14, *(len(entry["method"]) + 1 for entry in summary["tried"]))
+    several = len({entry.get("source") for entry in summary["tried"]}) > 1
     for entry in summary["tried"]:
-        lines.append(
-            f"  tried   {entry['method']:<14}{entry['score'] * 100:>6.1f} % in {entry['seconds']:.0f} s"
-        )
+        score, seconds = f"{entry['score'] * 100:.1f} %", f"{entry['seconds']:.0f} s"
+        source = f" ({entry['source']})" if several and "@" not in entry["method"] else ""
+        lines.append(f"  tried   {entry['method']:<{width}}{score:>8} in {seconds}{source}")
     lines += [f"  skipped {entry['method']}" for entry in summary["skipped"]]
     left_out = len(summary["data"]["left_out"])
     if left_out:

@@ -10,7 +10,14 @@ import numpy as np
 
 from headstart.report.sources import against_cost, places, projection
 from headstart.report.svg import ACCENT, BAD, GOOD, INK, MUTED, OPEN, PAPER, STYLE, empty, markup
-from headstart.report.view import Calibration, Confusion, Curve, Page, RegularisationPath
+from headstart.report.view import (
+    Calibration,
+    Confusion,
+    Curve,
+    Page,
+    RangeTest,
+    RegularisationPath,
+)
 from headstart.report.words import Comparison, clip, label, points, span
 
 if TYPE_CHECKING:
@@ -28,8 +35,8 @@ def draw(page: Page) -> dict[str, str]:
     """Draw what the page has data for.
 
     Returns:
-        the plot's name → its SVG, which needs no further file. ``curve-0``, ``curve-1``, … and
-        ``path-0``, … follow the page's order.
+        the plot's name → its SVG, which needs no further file. ``curve-0``, ``curve-1``, …,
+        ``path-0``, … and ``rates-0``, … follow the page's order.
     """
     import matplotlib as mpl
 
@@ -42,6 +49,8 @@ def draw(page: Page) -> dict[str, str]:
         plans[f"curve-{index}"] = learning, (curve,)
     for index, path in enumerate(page.paths):
         plans[f"path-{index}"] = regularisation, (path,)
+    for index, test in enumerate(page.range_tests):
+        plans[f"rates-{index}"] = rates, (test,)
     if page.confusion and not page.confusion.small:
         plans["confusion"] = heat, (page.confusion,)
     if page.calibration and (page.calibration.before or page.calibration.after):
@@ -202,7 +211,18 @@ def learning(curve: Curve) -> Figure:
         upper.plot(curve.epochs, validation, color=ACCENT, label="validation", **size)
     lower.plot(curve.epochs, [np.nan if v is None else v for v in curve.loss], color=MUTED, **size)
     upper.set_title(clip(label(curve.name), 30), color=INK, fontweight="bold", pad=22)
-    upper.legend(
+    _legend(upper)
+    upper.set_ylabel("score, %")
+    lower.set_ylabel("loss")
+    lower.set_xlabel("epoch")
+    lower.set_ylim(bottom=0)
+    lower.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def _legend(axes: Axes) -> None:
+    """A legend in one line between the title and the axes."""
+    axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.02, 0.97),
         ncols=2,
@@ -212,12 +232,6 @@ def learning(curve: Curve) -> Figure:
         borderpad=0.2,
         fontsize=10,
     )
-    upper.set_ylabel("score, %")
-    lower.set_ylabel("loss")
-    lower.set_xlabel("epoch")
-    lower.set_ylim(bottom=0)
-    lower.xaxis.get_major_locator().set_params(integer=True)
-    return figure
 
 
 def regularisation(path: RegularisationPath) -> Figure:
@@ -254,6 +268,31 @@ def _decades(axes: Axes) -> None:
     places = list(range(first, last + 1, (last - first) // 6 + 1))
     axes.set_xticks([10.0**place for place in places], [f"{10.0**place:g}" for place in places])
     axes.minorticks_off()
+
+
+def rates(test: RangeTest) -> Figure:
+    """The loss against the rising learning rate; the suggestion and the rate trained at marked."""
+    figure = empty(272, 290, left=54, top=48)
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    axes.plot(test.rates, test.losses, color=MUTED)
+    low, high = min(test.losses), max(test.losses)
+    room = 0.08 * max(high - low, 1e-3)
+    axes.set_ylim(low - room, high + room)
+    axes.set_xlim(min(test.rates) / 2, max(*test.rates, test.used) * 2)
+    says = f"used: {test.used:.2g}"
+    axes.axvline(test.used, color=INK, linewidth=1.2, linestyle=(0, (2, 3)), label=says)
+    wanted = test.suggestion
+    if wanted is not None:
+        near = min(range(len(test.rates)), key=lambda i: abs(test.rates[i] - wanted))
+        spot, says = ([test.rates[near]], [test.losses[near]]), f"steepest: {wanted:.2g}"
+        axes.plot(*spot, "o", color=ACCENT, markersize=11, label=says)
+    _legend(axes)
+    axes.set_title(clip(label(test.name), 30), color=INK, fontweight="bold", pad=22)
+    axes.set_xlabel("learning rate of the head (log scale)")
+    axes.set_ylabel("loss")
+    _decades(axes)
+    return figure
 
 
 def heat(confusion: Confusion) -> Figure:

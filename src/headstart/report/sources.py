@@ -56,8 +56,16 @@ class Ranking:
         return tuple(one for one in self.candidates if one.points)
 
 
-def ranking(found: dict[str, Any] | None, classes: tuple[str, ...]) -> Ranking | None:
-    """Turn ``ranking.json`` into what the page shows."""
+def ranking(
+    found: dict[str, Any] | None, classes: tuple[str, ...], final: str = ""
+) -> Ranking | None:
+    """Turn ``ranking.json`` into what the page shows.
+
+    Args:
+        found: the ranking, if there was one.
+        classes: names.
+        final: the source model that was taken after its trials, where that is known.
+    """
     if not found or not found.get("places"):
         return None
     maps = found.get("projection") or {}
@@ -91,6 +99,8 @@ def ranking(found: dict[str, Any] | None, classes: tuple[str, ...]) -> Ranking |
         if found["tied"]
         else _leads(found)
     )
+    if final and final != found["chosen"]:
+        says += f" In the trials that followed, {final} was surely better, and was taken."
     labels = tuple(int(label) for label in found.get("projected") or ())
     return Ranking(
         candidates, int(found["rows"]), baselines, found["mismatch"], says, labels, classes

@@ -22,6 +22,7 @@ from headstart.report.view import (
     Notice,
     Overfitting,
     Page,
+    RangeTest,
     RegularisationPath,
     Verdict,
 )
@@ -65,6 +66,7 @@ def summarise(evidence: dict[str, Any]) -> Page:
         attempts=_attempts(evidence),
         curves=_curves(evidence),
         paths=_paths(evidence),
+        range_tests=_range_tests(evidence),
         confusion=_confusion(evidence),
         mistakes=_mistakes(evidence),
         overfitting=_overfitting(evidence),
@@ -75,7 +77,11 @@ def summarise(evidence: dict[str, Any]) -> Page:
         more_bars=rest,
         findings=findings,
         left_out=_left_out(evidence),
-        ranking=ranking(evidence.get("ranking"), tuple(summary.get("data", {}).get("classes", ()))),
+        ranking=ranking(
+            evidence.get("ranking"),
+            tuple(summary.get("data", {}).get("classes", ())),
+            str(summary.get("chosen", {}).get("source", "")),
+        ),
         source=_source(evidence.get("source")),
         engine=_engine(evidence.get("engine")),
         ledger=_ledger(ledger),
@@ -122,14 +128,15 @@ def _attempts(evidence: dict[str, Any]) -> tuple[Attempt, ...]:
     summary = evidence["summary"]
     chosen = summary.get("chosen", {}).get("method")
     out = []
-    for trial in evidence.get("tried") or []:
+    tried = evidence.get("tried") or []
+    several = len({trial.get("source") for trial in tried}) > 1
+    for trial in tried:
         basis = f"{count(trial['judged'])} validation rows"
         note = _note(trial, summary)
         seconds, score = finite(trial["seconds"]), finite(trial["score"])
+        facts = ", ".join(filter(None, (trial.get("source") if several else "", _recipe(trial))))
         won = trial["method"] == chosen
-        out.append(
-            Attempt(trial["method"], "method", score, basis, seconds, _recipe(trial), note, won)
-        )
+        out.append(Attempt(trial["method"], "method", score, basis, seconds, facts, note, won))
     trained = evidence.get("controls") or {}
     for name, score in summary["controls"].items():
         trial = trained.get(name, {})
@@ -145,8 +152,9 @@ def _attempts(evidence: dict[str, Any]) -> tuple[Attempt, ...]:
 def _note(trial: dict[str, Any], summary: dict[str, Any]) -> str:
     """A trial's note, with the methods' names as the page writes them."""
     text = str(trial.get("note") or "")
-    for other in summary.get("tried") or []:
-        text = text.replace(other["method"], label(other["method"]))
+    names = [other["method"] for other in summary.get("tried") or []]
+    for name in sorted(names, key=len, reverse=True):  # "partial~1" is part of "partial~12"
+        text = text.replace(name, label(name))
     return sentence(text)
 
 
@@ -157,7 +165,9 @@ def _recipe(trial: dict[str, Any]) -> str:
         done, asked = len(trial.get("curve") or []), recipe["epochs"]
         epochs = f"{done} of {asked}" if 0 < done < asked else f"{asked}"
         where = "" if recipe["point"] == "input" else f", trained behind {recipe['point']}"
-        return f"{epochs} epochs at {recipe['size']} px{where}"
+        half = any(entry.get("precision") == "bf16" for entry in trial.get("curve") or [])
+        how = ", in bfloat16" if half else ""
+        return f"{epochs} epochs at {recipe['size']} px{where}{how}"
     return f"penalty {path['chosen']:.2g}, the best of {len(path['penalties'])}" if path else ""
 
 
@@ -187,6 +197,19 @@ def _paths(evidence: dict[str, Any]) -> tuple[RegularisationPath, ...]:
             kept = [(penalty, loss) for penalty, loss in both if loss is not None]
             penalties, losses = zip(*kept, strict=True) if kept else ((), ())
             out.append(RegularisationPath(trial["method"], penalties, losses, path["chosen"]))
+    return tuple(out)
+
+
+def _range_tests(evidence: dict[str, Any]) -> tuple[RangeTest, ...]:
+    """Those with at least two steps whose loss is a number."""
+    out = []
+    for test in evidence.get("range_tests") or []:
+        both = zip(test["rates"], map(finite, test["losses"]), strict=True)
+        kept = [(rate, loss) for rate, loss in both if loss is not None]
+        if len(kept) > 1:
+            rates, losses = zip(*kept, strict=True)
+            suggestion = finite(test.get("suggestion"))
+            out.append(RangeTest(test["method"], rates, losses, suggestion, test["used"]))
     return tuple(out)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Notice",
     "Overfitting",
     "Page",
+    "RangeTest",
     "RegularisationPath",
     "Verdict",
 ]
@@ -80,6 +81,17 @@ class RegularisationPath:
     penalties: tuple[float, ...]
     losses: tuple[float, ...]
     chosen: float
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """The loss along rising learning rates of the head; ``suggestion`` is None where it never fell."""
+
+    name: str
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    suggestion: float | None
+    used: float
 
 
 @dataclass(frozen=True)
@@ -185,6 +197,7 @@ class Page:
     attempts: tuple[Attempt, ...]
     curves: tuple[Curve, ...]
     paths: tuple[RegularisationPath, ...]
+    range_tests: tuple[RangeTest, ...]
     confusion: Confusion | None
     mistakes: tuple[Mistake, ...]
     overfitting: Overfitting | None

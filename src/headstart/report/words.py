@@ -131,8 +131,14 @@ def duration(seconds: float | None) -> str:
 
 
 def label(name: str) -> str:
-    """A method's or control's name for people."""
-    return NAMES.get(name, name.replace("_", " "))
+    """A method's or control's name for people.
+
+    >>> label("linear_probe@mobilenet_v2")
+    'linear probe on mobilenet_v2'
+    """
+    method, _, source = name.partition("@")
+    told = NAMES.get(method, method.replace("_", " "))
+    return f"{told} on {source}" if source else told
 
 
 def metric(name: str) -> str:

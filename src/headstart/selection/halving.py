@@ -12,12 +12,14 @@ import numpy as np
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["Range", "affordable", "draw", "survivors"]
+__all__ = ["Range", "affordable", "corrected", "draw", "survivors"]
 
 ETA = 3
 """Of every so many settings that were looked at, one goes on (Jamieson and Talwalkar 2016; Li et al.
 2018, section 3, take 3 or 4)."""
 MOST = 27
+BESIDE = 2.0
+"""Seconds of a training beside its epochs: a network built and written."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,34 @@ def affordable(
         if sum(looks[:count]) + sum(dearest) <= left:
             best = count
     return best
+
+
+def corrected(
+    whole: float, trainings: int, predicted: Sequence[float], taken: Sequence[float]
+) -> float:
+    """What a whole training will take, by how late the looks were that went before.
+
+    Of what a look took longer, at the median, up to two seconds are what every training takes
+    beside its epochs; the rest is a slower pace.
+
+    Args:
+        whole: predicted seconds.
+        trainings: of which it consists: its folds, and the final one.
+        predicted, taken: seconds of each look.
+
+    >>> corrected(60.0, 6, [10.0, 10.0], [9.0, 9.5])
+    60.0
+    >>> corrected(60.0, 6, [10.0], [11.0])
+    66.0
+    >>> corrected(60.0, 6, [10.0], [17.0])
+    102.0
+    """
+    if not taken:
+        return whole
+    late = [after - before for before, after in zip(predicted, taken, strict=True)]
+    more = max(0.0, float(np.median(late)))
+    beside = min(more, BESIDE)
+    return whole * (1 + (more - beside) / float(np.median(predicted))) + beside * trainings
 
 
 def survivors(scores: Sequence[float], eta: int = ETA) -> list[int]:

@@ -1,4 +1,4 @@
-"""Text models that transformers saved: what their folder says, and their weights."""
+"""Models that transformers saved: what their folder says; of text models also their weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from headstart.errors import SourceError
 from headstart.files import digest_file
+from headstart.sources import saved_image
+from headstart.sources.base import SourceModel
 from headstart.sources.text import TextSource
 
 __all__ = ["described", "folder", "is_saved", "multiply_adds"]
@@ -28,25 +30,47 @@ def is_saved(config: Mapping[str, Any]) -> bool:
     return "model_type" in config and "architecture" not in config
 
 
-def folder(name: str, origin: str, path: Path) -> TextSource:
+def folder(name: str, origin: str, path: Path) -> SourceModel:
     """Describe a folder that ``save_pretrained`` wrote.
 
     Raises:
-        SourceError: it lacks its tokenizer or safetensors, or doesn't hold a text model.
+        SourceError: it lacks its tokenizer or safetensors, or holds neither a text model nor a
+            picture model that can be cut into stages.
     """
     config = _config(path)
     kind = config["model_type"]
+    if saved_image.is_picture(config):
+        return saved_image.described(
+            name,
+            origin,
+            config,
+            saved_image.read(path),
+            place=str(path),
+            **_files(path, CONFIG),
+        )
     if not (path / TOKENIZER).is_file():
         sees = "image_size" in config or (path / "preprocessor_config.json").is_file()
         raise SourceError(
-            f"{path} holds a {kind} model that transformers saved for pictures; only its text models "
-            "are read."
+            f"{path} holds a {kind} model that transformers saved for pictures; of those "
+            f"{', '.join(saved_image.KINDS)} are read."
             if sees
             else f"{path} holds no {TOKENIZER}, without which text can't be read.",
             "Picture models go in as timm saves them, or as local:ARCHITECTURE@FILE."
             if sees
             else "Save it beside the weights: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER)",
         )
+    return described(
+        name,
+        origin,
+        config,
+        (path / TOKENIZER).read_text(encoding="utf-8"),
+        place=str(path),
+        **_files(path, CONFIG, TOKENIZER),
+    )
+
+
+def _files(path: Path, *beside: str) -> dict[str, Any]:
+    """The digest of a folder's weights with what lies beside them, and whether they are there."""
     weights = sorted(path.glob("model*.safetensors"))
     if not weights:
         raise SourceError(
@@ -54,17 +78,12 @@ def folder(name: str, origin: str, path: Path) -> TextSource:
             "Save the model again with save_pretrained; pickled weights aren't read.",
         )
     digest = hashlib.blake2b(digest_size=16)
-    for file in (path / CONFIG, path / TOKENIZER, *weights):
+    for file in (*(path / name for name in beside), *weights):
         digest.update(digest_file(file).encode())
-    return described(
-        name,
-        origin,
-        config,
-        (path / TOKENIZER).read_text(encoding="utf-8"),
-        place=str(path),
-        digest=digest.hexdigest(),
-        here=lambda: all(file.is_file() for file in weights),
-    )
+    return {
+        "digest": digest.hexdigest(),
+        "here": lambda: all(file.is_file() for file in weights),
+    }
 
 
 def described(

@@ -1,11 +1,14 @@
-"""Cutting a timm model into stages: each stage's output is a freeze point."""
+"""Cutting a model into stages: each stage's output is a freeze point."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
+from headstart.sources import torchvision_models, transformers_models
 from headstart.sources.architectures._plain import Plain
 
 __all__ = ["stages_of"]
@@ -37,6 +40,61 @@ class _Pool(nn.Module):
         return out
 
 
+class _Step(nn.Module):
+    """A step of a model's own forward pass, which holds the parameters that it uses and no others.
+
+    Args:
+        model: the whole model.
+        step: called with the model and the step's input.
+        names: of the model's layers and parameters that the step uses; those it lacks don't matter,
+            and its classifier is left out.
+    """
+
+    def __init__(
+        self, model: nn.Module, step: Callable[[Any, Tensor], Tensor], *names: str
+    ) -> None:
+        super().__init__()
+        self._whole = (model,)  # in a tuple, so that it doesn't become a part of this one
+        self._step = step
+        classifier = model.get_classifier()  # type: ignore[operator]
+        for name in names:
+            value = getattr(model, name, None)
+            if isinstance(value, nn.Parameter):
+                self.register_parameter(name, value)
+            elif isinstance(value, nn.Module) and value is not classifier:
+                inner = any(part is classifier for part in value.modules())
+                for label, part in value.named_children() if inner else [("", value)]:
+                    if part is not classifier:
+                        self.add_module(f"{name}_{label}".rstrip("_"), part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take the step."""
+        return self._step(self._whole[0], x)
+
+
+def _tokens(model: Any, x: Tensor) -> Tensor:
+    """A vision transformer's patches with the class token and positions."""
+    out: Tensor = model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(x))))
+    return out
+
+
+def _normed(model: Any, x: Tensor) -> Tensor:
+    return _head(model, model.norm(x))
+
+
+def _normed_before(model: Any, x: Tensor) -> Tensor:
+    return _head(model, model.norm_pre(x))
+
+
+def _convolved(model: Any, x: Tensor) -> Tensor:
+    return _head(model, model.final_conv(x))
+
+
+def _head(model: Any, x: Tensor) -> Tensor:
+    out: Tensor = model.forward_head(x, pre_logits=True)
+    return out
+
+
 def _chain(model: nn.Module, *names: str) -> nn.Sequential:
     modules = [getattr(model, name) for name in names if hasattr(model, name)]
     return nn.Sequential(*[module for module in modules if isinstance(module, nn.Module)])
@@ -45,13 +103,20 @@ def _chain(model: nn.Module, *names: str) -> nn.Sequential:
 def stages_of(model: nn.Module) -> OrderedDict[str, nn.Module]:
     """Cut a model into named stages whose chain gives its pooled features.
 
-    EfficientNet-, MobileNet-, ResNet-, Inception- and VGG-like models are cut at every block; any
-    other timm model has two stages, ``body`` and ``pool``.
+    EfficientNet-, MobileNet-, ResNet-, Inception- and VGG-like models, RegNet, ConvNeXt, Swin and
+    plain vision transformers are cut at every block or stage; any other timm model has two stages,
+    ``body`` and ``pool``. Models of torchvision and transformers get the same names.
     """
     if isinstance(model, Plain):
         return model.stages()
+    if torchvision_models.is_one(model):
+        return torchvision_models.stages(model)
+    if transformers_models.is_one(model):
+        return transformers_models.stages(model)
     stages: OrderedDict[str, nn.Module] = OrderedDict()
-    if hasattr(model, "Mixed_5b"):
+    if type(model).__name__ in _FAMILIES:
+        stages.update(_FAMILIES[type(model).__name__](model))
+    elif hasattr(model, "Mixed_5b"):
         _inception(model, stages)
     elif hasattr(model, "pre_logits") and isinstance(
         getattr(model, "features", None), nn.Sequential
@@ -74,6 +139,48 @@ def stages_of(model: nn.Module) -> OrderedDict[str, nn.Module]:
         stages["body"] = _Features(model)
         stages["pool"] = _Pool(model)
     return stages
+
+
+def _vision_transformer(model: Any) -> Parts:
+    owned = ("patch_embed", "cls_token", "reg_token", "pos_embed", "norm_pre")
+    pool = ("norm", "attn_pool", "fc_norm", "head")
+    blocks = [(f"blocks.{n}", block) for n, block in enumerate(model.blocks)]
+    return [
+        ("stem", _Step(model, _tokens, *owned)),
+        *blocks,
+        ("pool", _Step(model, _normed, *pool)),
+    ]
+
+
+def _convnext(model: Any) -> Parts:
+    stages = [(f"stages.{n}", stage) for n, stage in enumerate(model.stages)]
+    pool = _Step(model, _normed_before, "norm_pre", "head")
+    return [("stem", model.stem), *stages, ("pool", pool)]
+
+
+def _swin(model: Any) -> Parts:
+    stages = [(f"stages.{n}", stage) for n, stage in enumerate(model.layers)]
+    return [
+        ("stem", model.patch_embed),
+        *stages,
+        ("pool", _Step(model, _normed, "norm", "head")),
+    ]
+
+
+def _regnet(model: Any) -> Parts:
+    stages = [(f"stages.{n}", getattr(model, f"s{n + 1}")) for n in range(4)]
+    pool = _Step(model, _convolved, "final_conv", "head")
+    return [("stem", model.stem), *stages, ("pool", pool)]
+
+
+Parts = list[tuple[str, nn.Module]]
+_FAMILIES: dict[str, Callable[[Any], Parts]] = {
+    "ConvNeXt": _convnext,
+    "RegNet": _regnet,
+    "SwinTransformer": _swin,
+    "VisionTransformer": _vision_transformer,
+}
+"""Families of timm by the name of their class; those of others were looked at before."""
 
 
 def _inception(model: nn.Module, stages: OrderedDict[str, nn.Module]) -> None:

@@ -11,7 +11,7 @@ from headstart.errors import SourceError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["STATIC", "TextNetwork", "create"]
+__all__ = ["STATIC", "TextNetwork", "configuration_of", "create"]
 
 STATIC = "static"
 """The ``model_type`` of a table with one vector for each token; transformers has none for it."""
@@ -89,6 +89,19 @@ def create(settings: dict[str, Any]) -> nn.Module:
 
 def configuration(settings: dict[str, Any]) -> Any:
     """transformers' configuration object, for a model that reads text alone."""
+    config, kind = configuration_of(settings), settings["model_type"]
+    if not getattr(config, "vocab_size", None) or getattr(config, "is_encoder_decoder", False):
+        raise SourceError(
+            f"A {kind} model doesn't give one sequence of states for a text.",
+            "Encoders (BERT-like) and decoders (GPT-like) do: headstart zoo --modality text",
+        )
+    # Keys and values of earlier steps are of use only when text is written.
+    config.use_cache = False
+    return config
+
+
+def configuration_of(settings: dict[str, Any]) -> Any:
+    """transformers' configuration object, whatever the model reads; no code of a hub's is run."""
     from transformers import CONFIG_MAPPING
 
     kind = str(settings.get("model_type") or "")
@@ -109,13 +122,6 @@ def configuration(settings: dict[str, Any]) -> Any:
     except Exception as error:  # transformers' own validation raises many kinds
         reason = " ".join(str(error).split())[:160]
         raise SourceError(f"The configuration isn't of a {kind} model: {reason}.") from error
-    if not getattr(config, "vocab_size", None) or getattr(config, "is_encoder_decoder", False):
-        raise SourceError(
-            f"A {kind} model doesn't give one sequence of states for a text.",
-            "Encoders (BERT-like) and decoders (GPT-like) do: headstart zoo --modality text",
-        )
-    # Keys and values of earlier steps are of use only when text is written.
-    config.use_cache = False
     return config
 
 

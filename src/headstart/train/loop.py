@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from headstart.train import checkpoint, lora
+from headstart.train import added, checkpoint
 from headstart.train.average import Average, copy_of, put
 from headstart.train.hold import Holds
 from headstart.train.objective import Objective, drawn, set_aside
 from headstart.train.optim import groups, schedule
 from headstart.train.parts import noisy, select, set_mode
+from headstart.train.precision import settled
 from headstart.train.recipe import Recipe
 from headstart.types import Step
 
@@ -76,8 +77,8 @@ def train(
 
     Returns:
         the learning curve: for each epoch its loss (the cross-entropy alone), training accuracy,
-        seconds and what ``watch`` said; where they apply ``penalty``, ``stopping_loss`` (on rows
-        set aside) and, in the last one, ``stopped``.
+        seconds and what ``watch`` said; where they apply ``precision``, ``penalty``,
+        ``stopping_loss`` (on rows set aside) and, in the last one, ``stopped``.
 
     Raises:
         UsageError: the recipe asks for what the network doesn't have.
@@ -87,8 +88,8 @@ def train(
     keep_memory()
     torch.manual_seed(seed)
     tail.to(memory_format=torch.channels_last)
-    if recipe.trains == "lora":
-        lora.attach(tail, recipe)
+    recipe = settled(recipe, tail)
+    added.attach(tail, recipe)
     select(tail, recipe, recipe.epochs)  # the optimiser gets all that will ever train
     with noisy(tail, recipe):
         training = _Training(
@@ -98,8 +99,7 @@ def train(
             curve = training.run(step, watch, enough)
         finally:
             training.holds.close()
-    if recipe.trains == "lora":
-        lora.merge(tail)
+    added.merge(tail, recipe)
     tail.eval()
     return curve
 
@@ -138,7 +138,7 @@ class _Training:
         )
         self.objective = Objective(recipe, targets, self.rows, self.holds, seed)
         cuda = torch.cuda.is_available()
-        self.accelerator = Accelerator(mixed_precision="bf16" if cuda else "no", cpu=not cuda)
+        self.accelerator = Accelerator(cpu=not cuda)
         made = groups(tail, recipe)
         self.whole: nn.Module = tail
         if len(self.holds.extra):
@@ -217,7 +217,9 @@ class _Training:
             wanted = torch.from_numpy(self.targets[part]).to(loss.output.device)
             right += int((loss.output.argmax(dim=1) == wanted).sum())
             step.advance(len(part))
-        held = {"penalty": penalty / count} if self.holds.penalties else {}
+        held: dict[str, Any] = {"penalty": penalty / count} if self.holds.penalties else {}
+        if self.objective.half:
+            held["precision"] = "bf16"
         return {"epoch": epoch + 1, "loss": total / count, "train": right / count, **held}
 
     def _update(self, number: int, total: int) -> None:
@@ -255,7 +257,7 @@ class _Training:
         return stalled
 
     def _save(self, folder: Path, epoch: int) -> None:
-        facts: dict[str, Any] = {"epoch": epoch, "curve": self.curve}
+        facts: dict[str, Any] = {"epoch": epoch, "curve": self.curve, "half": self.objective.half}
         beside = {"best": self.best}
         if self.average:
             beside["average"] = self.average.state
@@ -271,6 +273,7 @@ class _Training:
         if facts is None:
             return 0
         self.best, self.curve = beside.get("best", {}), facts["curve"]
+        self.objective.half = facts.get("half", False)  # as it began, on whichever machine
         if self.average:
             self.average.steps = facts["averaged"]
             for name, value in self.average.state.items():
@@ -311,18 +314,27 @@ def seconds_per_row(
     rows: Sequence[int],
     recipe: Recipe,
     *,
+    epoch: int | None = None,
     targets: Array | None = None,
     regularisers: Sequence[Any] = (),
     source_head: tuple[Array, Array] | None = None,
 ) -> float:
-    """Time a few training steps on a copy of the tail, with as much of it trained as ever will be."""
+    """Time a few training steps on a copy of the tail.
+
+    Args:
+        tail, feed, rows, recipe, targets, regularisers, source_head: as for :func:`train`.
+        epoch: with what trains in it; None takes as much as ever will.
+
+    Returns:
+        seconds for each row, of the fastest step.
+    """
     import torch
 
     keep_memory()
     trial = copy.deepcopy(tail).to(memory_format=torch.channels_last)
-    if recipe.trains == "lora":
-        lora.attach(trial, recipe)
-    select(trial, recipe, recipe.epochs)
+    recipe = settled(recipe, trial)
+    added.attach(trial, recipe)
+    select(trial, recipe, recipe.epochs if epoch is None else epoch)
     batch = list(rows[: recipe.batch])
     known = np.zeros(max(rows, default=0) + 1, np.int64) if targets is None else targets
     holds = Holds(

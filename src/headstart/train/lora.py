@@ -36,11 +36,12 @@ def targets(tail: nn.Sequential, kind: str) -> list[str]:
         "convolution": convolution,
         "both": (*linear, *convolution),
     }
+    head = set(tail.get_submodule(HEAD).modules())
     return [
         name
         for name, module in tail.named_modules()
         if type(module) in kinds[kind]
-        and name.partition(".")[0] != HEAD
+        and module not in head
         and getattr(module, "groups", 1) == 1
         and getattr(module, "dilation", (1, 1)) == (1, 1)
         and getattr(module, "padding_mode", "zeros") == "zeros"

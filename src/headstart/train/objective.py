@@ -40,12 +40,16 @@ class Objective:
         rows: the training rows.
         holds: the regularisers.
         seed: of what they mix.
+
+    Attributes:
+        half: whether the forward passes are in bfloat16, where that is safe; the rest never is.
     """
 
     def __init__(
         self, recipe: Recipe, targets: Array, rows: Sequence[int], holds: Holds, seed: int
     ) -> None:
         self.recipe, self.targets, self.holds, self.seed = recipe, targets, holds, seed
+        self.half = recipe.precision == "bf16"
         self._weights: Array | None = None
         if recipe.balance == "weights":
             self._weights = class_weights(targets[list(rows)])
@@ -68,7 +72,9 @@ class Objective:
         if self.holds.mixers:
             random = np.random.default_rng((self.seed, 11, *place))
             inputs, other, share = self.holds.mix(inputs, wanted, random)
-        output = module(inputs).float()
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.half):
+            output = module(inputs)
+        output = output.float()
         entropy = self._entropy(output, wanted)
         if share < 1.0:
             entropy = share * entropy + (1.0 - share) * self._entropy(output, other)

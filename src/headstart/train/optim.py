@@ -67,11 +67,15 @@ def groups(tail: nn.Sequential, recipe: Recipe) -> list[dict[str, Any]]:
         if any(True for _ in module.parameters())
     ]
     bodies = [name for name, _ in named if name != "head"]
+    taken = {id(p) for name, module in named if name == "head" for p in module.parameters()}
     rates = dict(zip(bodies, stage_rates(len(bodies), recipe.body_rate, recipe.decay), strict=True))
     out: list[dict[str, Any]] = []
     for name, module in named:
         rate = recipe.rate if name == "head" else rates[name]
         own = [p for p in module.parameters() if recipe.trains == "all" or p.requires_grad]
+        if name != "head":  # a network that isn't cut into stages has them all in each of its two
+            own = [p for p in own if id(p) not in taken]
+            taken |= {id(p) for p in own}
         weights = [p for p in own if p.ndim > 1]
         others = [p for p in own if p.ndim <= 1]
         for parameters, decay in ((weights, recipe.weight_decay), (others, 0.0)):

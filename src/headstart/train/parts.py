@@ -54,9 +54,12 @@ def select(tail: nn.Sequential, recipe: Recipe, epoch: int = 0) -> None:
     """
     names = bodies(tail)
     frozen = set(names[: len(names) - unfrozen(len(names), recipe.unfreeze_every, epoch)])
+    head = {id(p) for p in tail.get_submodule(HEAD).parameters()}
     for name, parameter in tail.named_parameters():
         stage = name.partition(".")[0]
-        trains = stage == HEAD or (stage not in frozen and _trains(name, parameter, recipe.trains))
+        trains = id(parameter) in head or (
+            stage not in frozen and _trains(name, parameter, recipe.trains)
+        )
         parameter.requires_grad_(trains)
         if not trains:
             parameter.grad = None
@@ -67,6 +70,8 @@ def _trains(name: str, parameter: Tensor, what: str) -> bool:
         return parameter.ndim <= 1  # biases, and what norms and layer scales multiply by
     if what == "lora":
         return ".lora_" in name
+    if what in ("adapters", "bottleneck"):  # both papers train the norms beside them
+        return ".adapter_" in name or parameter.ndim <= 1
     return True
 
 

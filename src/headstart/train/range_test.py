@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.train import lora
+from headstart.train import added
 from headstart.train.hold import Holds
 from headstart.train.objective import Objective, drawn
 from headstart.train.optim import groups
 from headstart.train.parts import select, set_mode
+from headstart.train.precision import settled
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,8 +88,8 @@ def range_test(
         raise ValueError("a range test needs a positive rate, 0 < low < high, and two steps")
     torch.manual_seed(seed)
     trial = copy.deepcopy(tail).to(memory_format=torch.channels_last)
-    if recipe.trains == "lora":
-        lora.attach(trial, recipe)
+    recipe = settled(recipe, trial)
+    added.attach(trial, recipe)
     select(trial, recipe, recipe.epochs)
     set_mode(trial, recipe)
     device = "cuda" if torch.cuda.is_available() else "cpu"

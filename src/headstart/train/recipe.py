@@ -30,8 +30,12 @@ class Recipe:
         size: side of the input in px.
         warmup: share of the steps in which the rate rises.
         trains: what is trained behind the freeze point besides the head: ``all``; ``bias``, the
-            biases and norms (Ben Zaken et al. 2022); ``lora``, low-rank updates (Hu et al. 2022).
-        rank, alpha, targets: of LoRA; see :mod:`headstart.train.lora`.
+            biases and norms (Ben Zaken et al. 2022); ``lora``, low-rank updates (Hu et al. 2022);
+            ``adapters``, 1×1 convolutions with biases and norms (Rebuffi et al. 2018);
+            ``bottleneck``, those of a transformer's blocks (Houlsby et al. 2019).
+        rank, alpha: of LoRA, see :mod:`headstart.train.lora`; the rank is also a bottleneck's width.
+        targets: the layers that get LoRA's updates, or the kind of adapters
+            (:mod:`headstart.train.adapters`).
         unfreeze_every: epochs after which one stage more is trained, from the head downwards
             (Howard and Ruder 2018, section 3.2); 0 trains every stage from the start.
         schedule: of the rate: ``cosine``, or ``one_cycle`` (Smith and Topin 2018).
@@ -48,6 +52,8 @@ class Recipe:
             :func:`headstart.methods.regularise.base.settled` writes them.
         keep: what is kept of the source's weights, written in the same way; empty keeps none.
         rate_test: measure the loss over a range of rates before the training (Smith 2017).
+        precision: of the training's forward passes: ``float32``, ``bf16``, or ``auto``, see
+            :func:`headstart.train.precision.settled`. Predictions are always float32.
     """
 
     point: str
@@ -84,6 +90,7 @@ class Recipe:
     regularise: str = ""
     keep: str = ""
     rate_test: bool = False
+    precision: str = "float32"
 
     @property
     def averaged(self) -> bool:

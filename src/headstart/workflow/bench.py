@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import OrderedDict
 from dataclasses import replace
 from functools import cached_property
@@ -14,7 +16,7 @@ from headstart.features.cache import Cache
 from headstart.methods.base import Recipe, Situation
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.methods.regularise.base import read
-from headstart.sources.base import Contract, ImageSource, Network
+from headstart.sources.base import Contract, ImageSource, Network, usual_point
 from headstart.sources.norms import untold
 from headstart.tasks.classify import score
 from headstart.train.feeds import ActivationFeed, PixelFeed, augment_of
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from headstart.types import Array
 
-__all__ = ["Bench", "resized"]
+__all__ = ["Bench", "at_source", "plain", "resized"]
 
 JUDGED_ROWS = {"partial": 400, "full": 150}
 """Validation rows that a trained method is judged on: more folds are trained until there are as many."""
@@ -42,12 +44,51 @@ def resized(contract: Contract, size: int) -> Contract:
     return replace(contract, size=size, resize=round(size * contract.resize / contract.size))
 
 
+def at_source(name: str, title: str) -> str:
+    """What follows a method's name in a trial on another source model than the run's first.
+
+    Args:
+        name: of the source model.
+        title: its name without folders of this machine.
+
+    >>> at_source("mobilenetv2", "mobilenetv2")
+    '@mobilenetv2'
+    >>> at_source("timm:resnet18", "timm:resnet18")
+    '@timm-resnet18-4968'
+    """
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", title)[-60:]
+    if safe != name:  # it names a folder, and mustn't be another's
+        safe += "-" + hashlib.blake2b(name.encode(), digest_size=2).hexdigest()
+    return f"@{safe}"
+
+
+def plain(label: str) -> str:
+    """A trial's method: its label without the number of its setting and its source model.
+
+    >>> plain("partial~3@mobilenetv2")
+    'partial'
+    """
+    return re.split("[~@]", label)[0]
+
+
 class Bench:
-    """One prepared data set with one source model."""
+    """One prepared data set with one source model.
+
+    Attributes:
+        at: follows the names of its trials; empty for the run's first source model.
+        sweep_seconds: that the features of all rows took.
+    """
 
     def __init__(
-        self, run: Run, data: Pictures, source: ImageSource, cache: Cache, reporter: Reporter
+        self,
+        run: Run,
+        data: Pictures,
+        source: ImageSource,
+        cache: Cache,
+        reporter: Reporter,
+        at: str = "",
     ) -> None:
+        self.at = at
         self.run, self.data, self.source, self.cache, self.reporter = (
             run,
             data,
@@ -62,11 +103,18 @@ class Bench:
         self.classes = len(data.classes)
         self._features: Array | None = None
         self.penalty = 0.05
+        self.most_folds: dict[str, int] = {}
+        """Method → the most folds that the budget has room for."""
+        self.sweep_seconds = self._sweep_seconds()
 
     @property
     def seed(self) -> int:
         """The run's seed."""
         return self.run.plan.seed
+
+    def label(self, method: str, number: int | None = None) -> str:
+        """The name of a method's trial here, and of one of its other settings by their number."""
+        return f"{method}{'' if number is None else f'~{number + 1}'}{self.at}"
 
     @property
     def fit_rows(self) -> Array:
@@ -75,6 +123,13 @@ class Bench:
         if self.data.split.val:
             mask &= ~np.isin(self.learn, self.data.split.val)
         return mask
+
+    def _sweep_seconds(self) -> float:
+        """What the features took: of a resumed run in its first session, before they were cached."""
+        known = self.run.remembered("sweeps.json") or {}
+        seconds = known.setdefault(self.source.name, self.data.sweep.seconds)
+        self.run.remember("sweeps.json", known)
+        return float(seconds)
 
     def features(self) -> Array:
         """Frozen features of the learn rows, read once."""
@@ -89,7 +144,7 @@ class Bench:
             self.classes,
             self.data.native,
             self.source.contract.size,
-            self.source.freeze_point,
+            self.source.freeze_point or usual_point(self.source.freeze_points),
             self.run.plan.turnable,
             self.folded_norm,
         )
@@ -98,6 +153,16 @@ class Bench:
     def folded_norm(self) -> bool:
         """Whether the source model's BatchNorm layers were folded into its convolutions."""
         return self.source.weights is not None and untold(self.source.weights())
+
+    @cached_property
+    def fixed_size(self) -> bool:
+        """Whether the network takes pictures of one size alone, as most vision transformers do."""
+        model = self.source.build(pretrained=False).model
+        return bool((getattr(model, "default_cfg", None) or {}).get("fixed_input_size"))
+
+    def sized(self, recipe: Recipe) -> Recipe:
+        """The recipe at an input size that the network takes."""
+        return replace(recipe, size=self.source.contract.size) if self.fixed_size else recipe
 
     @cached_property
     def source_head(self) -> tuple[Array, Array] | None:
@@ -122,7 +187,7 @@ class Bench:
         import torch
 
         torch.manual_seed(self.seed)
-        network = self.source.build(pretrained=recipe.pretrained, classes=self.classes)
+        network = self.built(recipe, pretrained=recipe.pretrained)
         if not recipe.pretrained and hasattr(network.head, "weight"):
             head: Any = network.head
             with torch.no_grad():  # equal shares at first, as a head that knows nothing should give
@@ -136,6 +201,15 @@ class Bench:
             with torch.no_grad():
                 head.weight.copy_(torch.from_numpy(weight))
                 head.bias.copy_(torch.from_numpy(bias))
+        return network
+
+    def built(self, recipe: Recipe | None, *, pretrained: bool = True) -> Network:
+        """The source model's network with a fresh head, in the architecture that a recipe trains."""
+        network = self.source.build(pretrained=pretrained, classes=self.classes)
+        if recipe and recipe.trains == "bottleneck":
+            from headstart.sources.bottleneck import widened
+
+            return widened(network, recipe.rank)
         return network
 
     def pixels(self, recipe: Recipe) -> PixelFeed:
@@ -174,30 +248,37 @@ class Bench:
             seed=self.seed,
         )
 
-    def folds_for(self, method: str) -> list[int]:
-        """Which folds a trained method is judged on; after ``~`` its name may have a number."""
-        masks = self.data.masks
-        need = JUDGED_ROWS.get(method.partition("~")[0], 200)
+    def folds_for(self, method: str, most: int = 0) -> list[int]:
+        """Which folds a trained method is judged on; by its name or a trial's label.
+
+        Args:
+            method: its name or a trial's label.
+            most: folds; 0 takes as many as the budget has room for.
+        """
+        masks, method = self.data.masks, plain(method)
+        need = JUDGED_ROWS.get(method, 200)
+        most = most or self.most_folds.get(method, len(masks))
         once = masks[: _folds_in_one_repeat(masks)]
         chosen, rows = [], 0
         for index, mask in enumerate(once):
             chosen.append(index)
             rows += int((~mask).sum())
-            if rows >= need:
+            if rows >= need or len(chosen) >= most:
                 break
         return chosen
 
-    def judged_by(self, method: str) -> int:
+    def judged_by(self, method: str, most: int = 0) -> int:
         """How many validation rows a trained method is judged on."""
-        return max(1, sum(int((~self.data.masks[index]).sum()) for index in self.folds_for(method)))
+        folds = self.folds_for(method, most)
+        return max(1, sum(int((~self.data.masks[index]).sum()) for index in folds))
 
     def points(self) -> list[str]:
         """The source model's freeze points."""
         return list(self.source.build(pretrained=False).stages)[:-1]
 
-    def passes(self, method: str) -> float:
+    def passes(self, method: str, most: int = 0) -> float:
         """How many trainings on all rows a trial amounts to: its folds and the final one."""
-        total = sum(self.data.masks[index].mean() for index in self.folds_for(method))
+        total = sum(self.data.masks[index].mean() for index in self.folds_for(method, most))
         return float(total + (0 if self.keeps_fold(method) else self.fit_rows.mean()))
 
     def keeps_fold(self, method: str) -> bool:

@@ -68,7 +68,7 @@ class Conclusion:
         import torch
 
         chosen, parts = self.chosen, self.data.split
-        network = self.source.build(pretrained=chosen.state is None, classes=self.bench.classes)
+        network = self.bench.built(chosen.recipe, pretrained=chosen.state is None)
         if chosen.state is not None:
             from safetensors.torch import load_file
 
@@ -111,7 +111,8 @@ class Conclusion:
                 learned = bench.targets[bench.fit_rows]
                 out[name] = (None, method.predict(learned, bench.classes, len(test)))
             else:
-                recipe = self.search.control(name, method.recipe(bench.situation()), self.chosen)
+                recipe = bench.sized(method.recipe(bench.situation()))
+                recipe = self.search.control(name, recipe, self.chosen)
                 trial, shares = scratch(bench, method.values(), recipe, test)
                 more = self.search.longer(name, recipe, trial.seconds, self.chosen)
                 if more is not None:
@@ -137,7 +138,8 @@ class Conclusion:
         calibrated = at_temperature(shares, self.temperature)
         summary = self._summary(controls, verdict)
         answers = shares.argmax(axis=1)
-        found = diagnose(self.bench, self.search.tried, self.chosen, (targets, answers))
+        own = sorted(self.search.tried, key=lambda trial: trial.source != self.chosen.source)
+        found = diagnose(self.bench, own, self.chosen, (targets, answers))
         summary["diagnosis"] = found.as_dict()
         extra = {
             "overfitting": found.overfitting(),
@@ -173,23 +175,29 @@ class Conclusion:
         return summary
 
     def _references(self) -> dict[str, Array]:
-        """The frozen probe's predictions, where a dearer method was chosen over it."""
-        test = self.data.split.test
+        """Predictions of the frozen probe, where another trial was chosen over it.
+
+        Of several source models, that of the chosen one and that of the ranking's choice.
+        """
+        own = {self.chosen.source, self.search.tried[0].source}
         return {
-            trial.method: self._by_head(trial.head, test).argmax(axis=1)
+            trial.method: self._by_head(trial).argmax(axis=1)
             for trial in self.search.tried
-            if trial.head is not None and trial is not self.chosen
+            if trial.head is not None and trial is not self.chosen and trial.source in own
         }
 
-    def _by_head(self, head: tuple[Array, Array], rows: Any) -> Array:
-        weight, bias = head
-        return softmax(self.data.features(rows).astype(np.float64) @ weight.T + bias)
+    def _by_head(self, trial: Trial) -> Array:
+        """A probe's probabilities on the test rows, from its own source model's features."""
+        assert trial.head is not None
+        (weight, bias), data = trial.head, self.search.benches[trial.source].data
+        features = data.features(data.split.test).astype(np.float64)
+        return softmax(features @ weight.T + bias)
 
     def _test_probabilities(self) -> Array:
         """Uncalibrated probabilities of the saved model on the test rows."""
         test = self.data.split.test
         if self.chosen.head is not None:
-            return self._by_head(self.chosen.head, test)
+            return self._by_head(self.chosen)
         frames, rows, digests = self.data.sweep.frames, self.data.dataset.rows, self.data.digests
         model = bundle.Model(self.run.folder)
         model.temperature = 1.0
@@ -205,7 +213,7 @@ class Conclusion:
         """What ``--json`` prints."""
         folder, chosen, test = self.run.folder, self.chosen, verdict.test
         items = verdict.comparisons
-        keys = ("method", "score", "judged", "seconds", "note")
+        keys = ("method", "source", "score", "judged", "seconds", "note")
         return {
             "verdict": verdict.says,
             "headline": str(verdict),

@@ -184,7 +184,7 @@ def _network_facts(bench: Bench, chosen: Trial, found: Diagnosed) -> dict[str, A
     try:
         from safetensors.torch import load_file
 
-        network = bench.source.build(classes=bench.classes)
+        network = bench.built(chosen.recipe)
         before = {name: value.clone() for name, value in network.model.state_dict().items()}
         after = load_file(chosen.state)
         network.model.load_state_dict(after)

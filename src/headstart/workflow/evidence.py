@@ -84,7 +84,18 @@ def gather(
         "fingerprint": data.fingerprint,
         "name": run.plan.name,
         "ranking": run.remembered("ranking.json"),
+        "range_tests": _range_tests(run, tried),
     }
+
+
+def _range_tests(run: Run, tried: Sequence[Trial]) -> list[dict[str, Any]]:
+    """The learning-rate range tests of the trials that had one, each with the rate trained at."""
+    found = [(trial, run.remembered(f"trials/{trial.method}/range_test.json")) for trial in tried]
+    return [
+        {"method": trial.method, "used": trial.recipe.rate, **test}
+        for trial, test in found
+        if trial.recipe and test
+    ]
 
 
 def _mistakes(

@@ -15,16 +15,20 @@ from headstart.progress import Silent
 from headstart.sources.base import ImageSource
 from headstart.types import Reporter
 from headstart.workflow.admit import admit, doubts
-from headstart.workflow.bench import Bench
+from headstart.workflow.bench import Bench, at_source
 from headstart.workflow.conclude import Conclusion
 from headstart.workflow.pictures import Pictures, prepare
 from headstart.workflow.plan import Plan, Run, parse_budget
 from headstart.workflow.prepare import read_given
 from headstart.workflow.rank import ALL, candidates, rank_prepared, with_source
+from headstart.workflow.schedule import Schedule
 from headstart.workflow.search import Clock, Search
 from headstart.workflow.tune import tune
 
 __all__ = ["FitResult", "fit", "fit_dataset"]
+
+RANKING_SHARE = 0.35
+"""Of a user's budget, at most, goes into the features of source models that are ranked."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ def fit(
         image, label, group, split: columns of a manifest.
         text: the column of texts; they can be ranked for (:func:`headstart.rank`), not yet fitted.
         source: the source model's name (EfficientNet-Lite0 by default), several with commas
-            between them, ``auto`` or ``all-available``: of several, the best is chosen by ranking.
+            between them, ``auto`` or ``all-available``: of several, the best is chosen by ranking,
+            and with a budget those that come near it are tried, too.
         methods: try these alone (``headstart methods`` lists them); by default the probe, then
             ``partial`` and ``full`` while they may pay.
         settings: method → parameter → value.
@@ -173,16 +178,28 @@ def _all_steps(run: Run, dataset: Dataset, reporter: Reporter) -> dict[str, Any]
     names = candidates(run.plan.source)
     source = _admit(run, names[0])
     data = prepare(run, dataset, source, cache, reporter)
+    ranking: dict[str, Any] = {}
     if len(names) > 1:
-        source, data = _ranked(run, data, names, cache, reporter)
-    for doubt in doubts(source, data):
-        reporter.say(doubt.message)
-        data.findings.append(doubt)
-    bench = Bench(run, data, source, cache, reporter)
+        ranking = _ranked(run, data, names, cache, reporter, clock)
+        source = _admit(run, ranking["chosen"])
+        data = _ranked_data(data, source, ranking, cache, reporter)
+    _doubt(source, data, reporter)
     clock.save()
-    search = Search(run, bench, clock, reporter)
-    chosen = tune(search, search.best())
-    conclusion = Conclusion(run, bench, search, clock, chosen, reporter)
+    search = Search(run, Bench(run, data, source, cache, reporter), clock, reporter)
+    chosen = search.best()
+    if ranking:
+
+        def enter(name: str) -> Bench:
+            other = _admit(run, name)
+            found = _ranked_data(data, other, ranking, cache, reporter)
+            return Bench(run, found, other, cache, reporter, at_source(name, other.title))
+
+        search, chosen = Schedule(search, ranking, enter).spend(chosen)
+        if search.bench.source is not source:
+            _doubt(search.bench.source, search.bench.data, reporter)
+    else:
+        chosen = tune(search, chosen)
+    conclusion = Conclusion(run, search.bench, search, clock, chosen, reporter)
     conclusion.save_model()
     controls = conclusion.controls()
     summary = conclusion.judge(controls)
@@ -194,12 +211,35 @@ def _admit(run: Run, name: str) -> ImageSource:
     return admit(name, ignore_mismatched=run.plan.ignore_mismatched)
 
 
+def _ranked_data(
+    data: Pictures,
+    source: ImageSource,
+    ranking: dict[str, Any],
+    cache: Cache,
+    reporter: Reporter,
+) -> Pictures:
+    """The rows with a ranked source model's features, whose time was spent in the ranking mostly."""
+    found = with_source(data, source, cache, reporter)
+    place = next(place for place in ranking["places"] if place["name"] == source.name)
+    found.sweep.seconds += float(place["seconds"])
+    found.sweep.computed += int(place["rows"])
+    return found
+
+
+def _doubt(source: ImageSource, data: Pictures, reporter: Reporter) -> None:
+    """Say what is suspected of a source model, and add it to the findings."""
+    for doubt in doubts(source, data):
+        reporter.say(doubt.message)
+        data.findings.append(doubt)
+
+
 def _ranked(
-    run: Run, data: Pictures, names: list[str], cache: Cache, reporter: Reporter
-) -> tuple[ImageSource, Pictures]:
-    """Rank several source models, or recall how a resumed run ranked them; prepare the best one."""
-    known = run.remembered("ranking.json")
+    run: Run, data: Pictures, names: list[str], cache: Cache, reporter: Reporter, clock: Clock
+) -> dict[str, Any]:
+    """Rank several source models, or recall how a resumed run ranked them."""
+    known: dict[str, Any] | None = run.remembered("ranking.json")
     if known is None:
+        end = clock.spent + RANKING_SHARE * max(clock.left(), 0.0)
         ranking = rank_prepared(
             run,
             data,
@@ -207,11 +247,13 @@ def _ranked(
             cache,
             reporter,
             thorough=run.plan.source == ALL,
+            left=None if run.plan.budget is None else lambda: end - clock.spent,
         )
+        for one in ranking.skipped:
+            reporter.say(f"{one['source']}: skipped, as {one['why']}")
         known = run.remember("ranking.json", ranking.as_dict())
     if known["mismatch"]:
         reporter.say(known["mismatch"])
     tied = f" (not told apart from {', '.join(known['tied'])})" if known["tied"] else ""
     reporter.say(f"Source model: {known['chosen']}{tied}")
-    source = _admit(run, known["chosen"])
-    return source, with_source(data, source, cache, reporter)
+    return known

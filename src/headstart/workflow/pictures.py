@@ -17,6 +17,7 @@ from headstart.sources.base import ImageSource, find_image
 from headstart.types import Reporter
 from headstart.workflow.plan import Run
 from headstart.workflow.prepare import Prepared, need_classes, settle, usable_rows
+from headstart.workflow.thin import thin
 
 if TYPE_CHECKING:
     from headstart.types import Array
@@ -52,7 +53,9 @@ def prepare(
         RunError: the data are not those that a resumed run began with.
     """
     need_classes(dataset)
-    swept = sweep(dataset.rows, source, None, cache, reporter)
+    engines: dict[str, Any] = {}
+    dataset = thin(run, dataset, source, cache, reporter, engines)
+    swept = sweep(dataset.rows, source, None, cache, reporter, engines=engines)
     usable = usable_rows(dataset, swept)
     facts = [swept.facts[index] for index in usable.rows]
     alike = near(swept.thumbs[usable.rows], np.ones(len(usable.rows), bool))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from headstart.sources.base import ImageSource, SourceModel, available
 from headstart.types import Reporter
 from headstart.workflow import modality, pictures
 from headstart.workflow.admit import admit
+from headstart.workflow.pace import Pace, work_of
 from headstart.workflow.pictures import Pictures
 from headstart.workflow.plan import Plan, Run
 from headstart.workflow.prepare import Prepared, read_given
@@ -163,29 +164,48 @@ def rank_prepared(
     reporter: Reporter,
     *,
     thorough: bool = False,
+    left: Callable[[], float] | None = None,
 ) -> Ranking:
-    """Rank source models on the learn rows of a prepared data set, on a growing subset of them."""
+    """Rank source models on the learn rows of a prepared data set, on a growing subset of them.
+
+    Args:
+        run, data, sources, cache, reporter, thorough: of the run; all candidates on all rows.
+        left: the seconds that features may still take. The cheapest come first then; one that
+            no longer fits is skipped, and the subset stops growing.
+    """
     begun = time.perf_counter()
-    contest = _Contest(run, data, cache, reporter)
-    alive = {source.name: source for source in sources}
+    contest, pace = _Contest(run, data, cache, reporter), Pace(left)
+    works = {source.name: work_of(source) for source in sources}
+    pace.note(works[sources[0].name] * data.sweep.computed, data.sweep.seconds)
+    order = sorted(sources, key=lambda one: works[one.name]) if left else sources
+    alive = {source.name: source for source in order}
     skipped: list[dict[str, str]] = []
     places: dict[str, dict[str, Any]] = {}
     total = min(len(contest.order), MOST_ROWS)
     sizes = [total] if thorough else ranker.rounds(total, contest.classes)
     standings: list[ranker.Standing] = []
+    before = 0
     for size in sizes:
+        if before and not pace.fits((size - before) * sum(works[name] for name in alive)):
+            break
         hits: dict[str, Array] = {}
         losses: dict[str, Array] = {}
         for name in list(alive):
+            work, spent = works[name] * (size - before), contest.seconds.get(name, 0.0)
             try:
+                if not before and name != sources[0].name:
+                    pace.afford(work)
                 held = contest.held_out(alive[name], size)
                 hits[name], losses[name] = _hits(*held), _losses(*held)
+                if name != sources[0].name:  # whose features were extracted before
+                    pace.note(work, contest.seconds[name] - spent)
             except HeadstartError as error:
                 skipped.append({"source": name, "why": error.message})
                 del alive[name]
         if not alive:
             why = "; ".join(f"{entry['source']}: {entry['why']}" for entry in skipped)
             raise RunError(f"No source model could be used. {why}", "See: headstart zoo")
+        before = size
         standings = ranker.stand(hits, run.plan.seed, losses)
         for one in standings:
             places[one.name] = _place(one, size, contest.seconds[one.name], alive[one.name])

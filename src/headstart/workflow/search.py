@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from headstart.methods.base import Recipe, configure
 from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.methods.regularise.base import settled
 from headstart.registry import names
+from headstart.selection.allot import GRID, allot
 from headstart.selection.worth import SURE, better, prospect
 from headstart.train.loop import seconds_per_row
 from headstart.types import Reporter
-from headstart.workflow.bench import Bench
+from headstart.workflow.bench import Bench, plain
+from headstart.workflow.forecast import forecast
 from headstart.workflow.plan import Run
 from headstart.workflow.soup import soup
-from headstart.workflow.trials import Trial, forecast, solve, trained
+from headstart.workflow.trials import Trial, solve, trained
 
 if TYPE_CHECKING:
     from headstart.types import Array
@@ -39,8 +42,10 @@ PROBE_EFFORT, TAIL_EFFORT = 2.0, 0.1
 solution; and one pass through the layers before, or after, a freeze point."""
 START_UP = 10.0
 """Seconds of a winner's time that may be start-up (an engine compiled, a file read) and not work."""
-GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Epochs are taken from here, so that small differences in speed give the same recipe."""
+ANSWER = 0.4
+"""An answer in units of a training step on one row: about the forward pass alone."""
+RATE = 150.0
+"""Pictures in a second, where none was timed."""
 
 
 class Clock:
@@ -71,13 +76,21 @@ class Search:
     Attributes:
         tried: trials, in the order they ran.
         skipped: methods that did not run, and why.
+        benches: source model → where its methods run.
     """
 
     def __init__(self, run: Run, bench: Bench, clock: Clock, reporter: Reporter) -> None:
         self.run, self.bench, self.clock, self.reporter = run, bench, clock, reporter
         self.tried: list[Trial] = []
         self.skipped: list[dict[str, str]] = []
+        self.benches = {bench.source.name: bench}
         self._forecasts: dict[str, Any] = run.remembered("trials/forecasts.json") or {}
+
+    def on(self, bench: Bench) -> Search:
+        """The same search on another source model: what is tried, skipped and decided is common."""
+        other = copy.copy(self)
+        other.bench = self.benches[bench.source.name] = bench
+        return other
 
     def best(self) -> Trial:
         """Run the methods and return the one to keep.
@@ -125,7 +138,9 @@ class Search:
         """Give a trained control as many epochs as the winner's work amounts to.
 
         Counted, not timed, so that the same seed gives the same control; the recipe's own epochs
-        are the fewest, unless the budget leaves no room for them.
+        are the fewest, unless the budget leaves no room for them. Where the user gave a budget, a
+        control that would be faster than the winner gets its longer time at once, as far as the
+        budget reaches.
         """
         known = self._forecasts.get(name)
         if known is None:
@@ -137,21 +152,38 @@ class Search:
             finally:
                 pixel.close()
             needed = math.ceil(MARGIN * self._effort(winner, recipe) / len(rows))
-            room = int(max(self.clock.left(), 0) / max(each * 1.15, 1e-9))
-            wanted = max(needed, min(recipe.epochs, max(room, 1)))
-            known = self._remember(name, {"each": each, "epochs": _step(wanted)})
+            left = self.clock.left()
+            if self.run.plan.budget is not None:  # its answers to the test rows come after it
+                left -= ANSWER * each / len(rows) * len(self.bench.data.split.test)
+            room = int(max(left, 0) / max(each * 1.15, 1e-9))
+            wanted = _step(max(needed, min(recipe.epochs, max(room, 1))))
+            if self.run.plan.budget is not None:
+                if needed * each < winner.seconds - START_UP:
+                    wanted = max(wanted, math.ceil(MARGIN * winner.seconds / max(each, 1e-9)))
+                wanted = max(min(wanted, room), 1)
+            if wanted < needed:
+                self.reporter.say(
+                    f"{name}: the budget has room for {wanted} of the {needed} epochs that match "
+                    "the model's work, so the gain over it may look larger than it is"
+                )
+            known = self._remember(name, {"each": each, "epochs": wanted})
         return replace(recipe, epochs=known["epochs"])
 
     def longer(self, name: str, recipe: Recipe, took: float, winner: Trial) -> Recipe | None:
-        """More epochs for a control that was faster than its work promised; None if it was not."""
+        """More epochs for a control that was faster than its work promised.
+
+        None if it was not, or if the user's budget leaves no room for more than it had.
+        """
         if took >= winner.seconds - START_UP:
             return None
         again = f"{name} again"
         known = self._forecasts.get(again)
         if known is None:
-            wanted = math.ceil(MARGIN * recipe.epochs * winner.seconds / max(took, 1e-9))
-            known = self._remember(again, {"took": took, "epochs": _step(wanted)})
-        return replace(recipe, epochs=known["epochs"])
+            wanted = _step(math.ceil(MARGIN * recipe.epochs * winner.seconds / max(took, 1e-9)))
+            if self.run.plan.budget is not None:
+                wanted = min(wanted, int(self.clock.left() * recipe.epochs / max(took, 1e-9)))
+            known = self._remember(again, {"took": took, "epochs": wanted})
+        return replace(recipe, epochs=known["epochs"]) if known["epochs"] > recipe.epochs else None
 
     def _effort(self, winner: Trial, control: Recipe) -> float:
         """The winner's work, in pictures trained at the control's size."""
@@ -170,20 +202,31 @@ class Search:
     def recipe(self, method: Any) -> Recipe:
         """A method's recipe here, its regularisers with the parameters that the plan sets."""
         settings = self.run.plan.settings
-        recipe: Recipe = method.recipe(self.bench.situation())
+        recipe: Recipe = self.bench.sized(method.recipe(self.bench.situation()))
         return replace(
             recipe,
             regularise=settled(recipe.regularise, settings),
             keep=settled(recipe.keep, settings, "keep"),
         )
 
-    def epochs_of(self, name: str) -> int:
-        """The epochs that were decided for a method; 0 where it didn't run."""
-        return int(self._forecasts.get(name, {}).get("epochs", 0))
+    def forecast_of(self, name: str) -> dict[str, Any]:
+        """What was predicted and decided for a method on this source model; empty where nothing was."""
+        return dict(self._forecasts.get(self.bench.label(name)) or {})
 
-    def left_for(self, whole: float) -> float:
-        """Seconds that are left, if a training of so many seconds wins and gets its control."""
-        return self.clock.left() - MARGIN * (whole + self.bench.data.sweep.seconds)
+    def left_for(self, whole: float, best: Trial) -> float:
+        """Seconds that are left for looks and trainings.
+
+        Kept back is the control of the dearer one: of a training of so many seconds, should it
+        win, or of the best so far, should it stay.
+        """
+        work = max(whole + self.bench.sweep_seconds, best.seconds)
+        return self.clock.left() - MARGIN * work - self._answers()
+
+    def _answers(self) -> float:
+        """Seconds in which a trained winner and its control answer the test rows."""
+        sweep = self.bench.data.sweep
+        rate = sweep.computed / max(sweep.seconds, 1e-9) if sweep.computed else RATE
+        return 2 * len(self.bench.data.split.test) / max(rate, 1.0)
 
     def _trained(self, name: str, method: Any, best: Trial | None) -> Trial | None:
         """Run a trained method if it has a chance and fits the budget."""
@@ -201,13 +244,10 @@ class Search:
         if recipe.point not in points:
             self.skip(name, f"{bench.source.name} has no freeze point {recipe.point!r}")
             return None
-        known = self._forecasts.get(name) or self._forecast(name, recipe)
-        if known["epochs"] < min(2, recipe.epochs):
-            needs = duration(known["fixed"] + 2 * known["each"])
-            left = duration(max(known["left"], 0))
-            self.skip(name, f"it would take {needs} at least, and {left} are left for it")
+        known = self.decide(name, recipe, best)
+        if not known["epochs"]:
             return None
-        recipe = replace(recipe, epochs=known["epochs"])
+        recipe = replace(recipe, epochs=known["epochs"], views=known.get("views", recipe.views))
         expected = known["fixed"] + known["each"] * recipe.epochs
         self.reporter.say(f"{name}: {recipe.epochs} epochs, about {duration(expected)}")
         trial = trained(bench, name, method.values(), recipe, best.score if best else 0.0)
@@ -216,22 +256,44 @@ class Search:
         )
         return trial
 
-    def _forecast(self, name: str, recipe: Recipe) -> dict[str, Any]:
-        """Predict the cost and choose epochs that fit what is left for this method.
+    def decide(self, name: str, recipe: Recipe, best: Trial | None) -> dict[str, Any]:
+        """The cost of a method here, and its folds, views and epochs.
+
+        The epochs are 0, with a word to the user, where too few fit.
+        """
+        label = self.bench.label(name)
+        known = self._forecasts.get(label) or self._forecast(label, recipe, best)
+        if "folds" in known:
+            self.bench.most_folds[name] = known["folds"]
+        if known["epochs"] >= min(2, recipe.epochs):
+            return dict(known)
+        needs = duration(known["fixed"] + 2 * known["each"])
+        left = duration(max(known["left"], 0))
+        self.skip(label, f"it would take {needs} at least, and {left} are left for it")
+        return {**known, "epochs": 0}
+
+    def _forecast(self, name: str, recipe: Recipe, best: Trial | None) -> dict[str, Any]:
+        """Predict the cost and choose folds, views and epochs that fit what is left for this method.
 
         The larger half belongs to the control: it gets as long as the winner took, features
-        included, in whole epochs.
+        included, in whole epochs. Of a user's budget, the control of the best so far is kept too.
+        Folds are given up only as long as a gain could still be seen.
         """
-        fixed, each = forecast(self.bench, name, recipe)
-        left = (self.clock.left() - self.bench.data.sweep.seconds) / CONTROL_SHARE
-        fits = [
-            step
-            for step in (*GRID, recipe.epochs)
-            if step <= recipe.epochs and fixed + each * step <= left
-        ]
-        return self._remember(
-            name, {"fixed": fixed, "each": each, "epochs": max(fits, default=0), "left": left}
-        )
+        bench = self.bench
+        fixed, each = forecast(bench, name, recipe)
+        left = (self.clock.left() - bench.sweep_seconds) / CONTROL_SHARE
+        if best is not None and self.run.plan.budget is not None:
+            left = min(left, self.clock.left() - MARGIN * best.seconds) - self._answers()
+        gain = registry.load("methods.finetune", plain(name)).Method.relative_gain
+        most, passes = len(bench.folds_for(name)), [bench.passes(name)]
+        for folds in range(most - 1, 0, -1):
+            judged = min(best.judged if best else 0, bench.judged_by(name, folds))
+            if best and not prospect(name, best.score, judged, gain, eager=True).go:
+                break
+            passes.append(bench.passes(name, folds))
+        found = allot(left, recipe.epochs, recipe.views, fixed, each, passes)
+        known = {**asdict(found), "folds": most - found.given_up, "left": left}
+        return self._remember(name, known)
 
     def _remember(self, name: str, known: dict[str, Any]) -> dict[str, Any]:
         """Write a decision down before acting on it, so that a resumed run takes the same."""

@@ -31,10 +31,12 @@ def soup(bench: Bench, method: Any, tried: Sequence[Trial]) -> Trial | None:
     Fold j's networks were all trained without fold j's rows, and so was their average: the
     trials' common folds judge it. The final weights are the average of the same trials' final
     ones. Every network is run as the best of them asks (input size, averaging). Trials that were
-    interpolated with the source model are left out, as their folds' networks were not.
+    interpolated with the source model are left out, as their folds' networks were not; so are those
+    with bottlenecks, whose networks are of another architecture.
     """
     begun = time.perf_counter()
     parts = [t for t in tried if t.state is not None and t.recipe is not None and not t.kept]
+    parts = [t for t in parts if t.recipe and t.recipe.trains != "bottleneck"]
     if len(parts) < 2:
         return None
     cook = _Cook(bench, parts)
@@ -62,6 +64,7 @@ def soup(bench: Bench, method: Any, tried: Sequence[Trial]) -> Trial | None:
         cook.best.recipe,
         state=_write(folder / "model.safetensors", final),
         parts=parts,
+        source=bench.source.name,
     )
 
 

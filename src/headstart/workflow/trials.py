@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from headstart.methods.finetune.linear_probe import Method as ProbeMethod
 from headstart.sources.base import Network
 from headstart.tasks.classify import score
 from headstart.train.feeds import PixelFeed
-from headstart.train.loop import logits, seconds_per_row, train
+from headstart.train.loop import logits, train
 from headstart.train.range_test import range_test
 from headstart.workflow.bench import Bench
 from headstart.workflow.keeper import Keeper
@@ -27,7 +27,7 @@ from headstart.workflow.keeper import Keeper
 if TYPE_CHECKING:
     from headstart.types import Array
 
-__all__ = ["Trial", "forecast", "scratch", "solve", "trained"]
+__all__ = ["Trial", "glance", "scratch", "solve", "trained"]
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Trial:
         note: a sentence for the report.
         kept: shares of the trained weights that were tried, their losses, and the chosen one.
         parts: the trials whose weights were averaged, where they were.
+        source: the source model's name.
     """
 
     method: str
@@ -68,11 +69,13 @@ class Trial:
     note: str = ""
     kept: dict[str, Any] = field(default_factory=dict)
     parts: list[Trial] = field(default_factory=list)
+    source: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """What goes into ``result.json``."""
         return {
             "method": self.method,
+            "source": self.source,
             "parameters": self.parameters,
             "score": self.score,
             "judged": self.judged,
@@ -102,26 +105,52 @@ def solve(bench: Bench, method: ProbeMethod) -> Trial:
         "iterations": probe.iterations,
     }
     return Trial(
-        method.name(),
+        bench.label(method.name()),
         "finetune",
         {**method.values(), "penalty": bench.penalty},
         bench.measure(probe.held_out, judged),
         int(judged.sum()),
-        time.perf_counter() - begun + bench.data.sweep.seconds,
+        time.perf_counter() - begun + bench.sweep_seconds,
         probe.held_out,
         fitted,
         path=path,
         head=(probe.weight, probe.bias),
+        source=bench.source.name,
     )
+
+
+class _Spent:
+    """Seconds of a trial over all its sessions: each piece counts once, when it is done first.
+
+    So a trial that was killed and resumed has the time of an undisturbed one, nearly, and its
+    control gets what it would have got.
+    """
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self._run, self._file = bench.run, f"trials/{name}/spent.json"
+        self._pieces: dict[str, float] = bench.run.remembered(self._file) or {}
+        self._begun = time.perf_counter()
+
+    @property
+    def total(self) -> float:
+        """Of all pieces."""
+        return sum(self._pieces.values())
+
+    def add(self, piece: str, curve: Sequence[dict[str, Any]] = ()) -> None:
+        """Note the time since the piece before; at least that of a curve's epochs, of all sessions."""
+        now = time.perf_counter()
+        if piece not in self._pieces:
+            epochs = sum(float(entry["seconds"]) for entry in curve)
+            self._pieces[piece] = max(now - self._begun, epochs)
+            self._run.remember(self._file, self._pieces)
+        self._begun = now
 
 
 def trained(
     bench: Bench, name: str, values: dict[str, Any], recipe: Recipe, standing: float
 ) -> Trial:
     """Run a trained method: its folds, then the final training."""
-    begun = time.perf_counter()
-    folder = bench.run.folder / "trials" / name
-    before = (bench.run.remembered(f"trials/{name}/spent.json") or {}).get("seconds", 0.0)
+    folder, spent = bench.run.folder / "trials" / name, _Spent(bench, name)
     pixel = bench.pixels(recipe)
     feed: Any = pixel
     keeper = Keeper(bench, recipe)
@@ -134,6 +163,7 @@ def trained(
             feed = bench.activations(pixel, recipe)
         if recipe.rate_test:
             _rate_test(bench, name, recipe, pixel, feed)
+        spent.add("start")
         for index in bench.folds_for(name):
             mask = bench.data.masks[index]
             network, fold_curve = _one(
@@ -141,6 +171,7 @@ def trained(
             )
             curve = curve or fold_curve
             keeper.judge(network, mask, bench.tail(network, recipe, pixel), feed)
+            spent.add(f"fold{index}", fold_curve)
             if len(fold_curve) < recipe.epochs and "stopped" not in fold_curve[-1]:
                 note = f"given up after {len(fold_curve)} of {recipe.epochs} epochs: far behind"
                 break
@@ -150,18 +181,18 @@ def trained(
         if not note:
             if not bench.keeps_fold(name):
                 mask = bench.fit_rows
-                network, _ = _one(bench, folder / "final", recipe, mask, pixel, feed, -1.0, name)
+                network, last = _one(bench, folder / "final", recipe, mask, pixel, feed, -1.0, name)
+                spent.add("final", last)
             keeper.settle(network, mask)
             tail = bench.tail(network, recipe, pixel)
             fitted[mask] = softmax(
                 logits(tail, feed, bench.learn[mask].tolist(), averaged=recipe.averaged)
             )
             state = _keep(folder, network)
+            spent.add("end")
     finally:
         feed.close()
         pixel.close()
-        seconds = time.perf_counter() - begun + before
-        bench.run.remember(f"trials/{name}/spent.json", {"seconds": seconds})
     judged = ~np.isnan(held_out[:, 0])
     return Trial(
         name,
@@ -169,7 +200,7 @@ def trained(
         values,
         bench.measure(held_out, judged),
         int(judged.sum()),
-        seconds + bench.data.sweep.seconds,
+        spent.total + bench.sweep_seconds,
         held_out,
         fitted,
         recipe,
@@ -177,6 +208,7 @@ def trained(
         kept=kept,
         state=state,
         note=note,
+        source=bench.source.name,
     )
 
 
@@ -245,35 +277,8 @@ def scratch(
     trial = Trial(
         "from_scratch", "control", values, math.nan, 0, seconds, empty, empty, recipe, curve
     )
+    trial.source = bench.source.name
     return trial, probabilities
-
-
-def forecast(bench: Bench, name: str, recipe: Recipe) -> tuple[float, float]:
-    """Time a few steps: seconds that do not depend on the epochs, and seconds of each epoch."""
-    network = bench.network(replace(recipe, warm_head=False), None)
-    pixel = bench.pixels(recipe)
-    try:
-        fixed = 2.0
-        feed: Any = pixel
-        if recipe.point != "input":
-            rate = (
-                bench.data.sweep.computed / bench.data.sweep.seconds
-                if bench.data.sweep.computed
-                else 150.0
-            )
-            fixed += len(bench.learn) * (recipe.views + 1) / max(rate, 1.0)
-            feed = _Blank(network, recipe, pixel)
-        each = seconds_per_row(
-            bench.tail(network, recipe, pixel),
-            feed,
-            bench.learn.tolist(),
-            recipe,
-            targets=bench.all_targets,
-            **bench.holding(recipe),
-        )
-    finally:
-        pixel.close()
-    return fixed, each * len(bench.learn) * bench.passes(name) * 1.15
 
 
 def _one(
@@ -351,22 +356,3 @@ def _save(path: Path, network: Network, facts: dict[str, str]) -> None:
     }
     with atomic(path) as temporary:
         save_file(state, temporary, metadata=facts)
-
-
-class _Blank:
-    """Activations of the right shape, by which a step is timed before any are extracted."""
-
-    def __init__(self, network: Network, recipe: Recipe, pixel: PixelFeed) -> None:
-        import torch
-
-        size = pixel.contract.size
-        front = network.part(0, network.position(recipe.point)).eval()
-        with torch.no_grad():
-            self._one = front(torch.zeros(1, 3, size, size))
-
-    def batch(self, rows: Sequence[int], epoch: int = -1) -> Any:
-        """Zeros for some rows, channels last."""
-        import torch
-
-        out = self._one.expand(len(rows), *self._one.shape[1:]).contiguous()
-        return out.contiguous(memory_format=torch.channels_last) if out.ndim == 4 else out

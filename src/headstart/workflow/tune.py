@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from headstart.methods.base import Recipe, configure, searched
-from headstart.selection.halving import Range, affordable, draw, survivors
+from headstart.selection.halving import Range, affordable, corrected, draw, survivors
+from headstart.workflow.forecast import forecast
 from headstart.workflow.search import Search
-from headstart.workflow.trials import Trial, forecast, glance, trained
+from headstart.workflow.trials import Trial, glance, trained
 
-__all__ = ["tune"]
+__all__ = ["DRAWN", "LOOK", "drawn_settings", "recipe_with", "tune"]
 
 LOOK = 3
 """A look takes one in so many of a whole training's epochs, on the first fold alone."""
@@ -41,7 +42,7 @@ def tune(search: Search, best: Trial) -> Trial:
     known: dict[str, Any] = run.remembered(FILE) or {}
     for name in _methods(search):
         if name not in known:
-            known[name] = _plan(search, name)
+            known[name] = _plan(search, name, best)
             run.remember(FILE, known)
         plan = known[name]
         if not plan["settings"]:
@@ -49,8 +50,12 @@ def tune(search: Search, best: Trial) -> Trial:
             continue
         search.reporter.say(f"{name}: a short look at {len(plan['settings'])} other settings")
         for number in range(len(plan["looks"]), len(plan["settings"])):
-            recipe = _recipe(search, name, plan["settings"][number], LOOK)
-            plan["looks"].append(glance(search.bench, _label(name, number), recipe))
+            if _late(search, plan, best):
+                plan["settings"] = plan["settings"][:number]
+                run.remember(FILE, known)
+                break
+            recipe = recipe_with(search, name, plan["settings"][number], LOOK)
+            plan["looks"].append(glance(search.bench, search.bench.label(name, number), recipe))
             run.remember(FILE, known)
         going = survivors([-look["loss"] for look in plan["looks"]])
         for number in going:
@@ -66,24 +71,44 @@ def _methods(search: Search) -> list[str]:
     return [trial.method for trial in ran if searched("finetune", trial.method)]
 
 
-def _plan(search: Search, name: str) -> dict[str, Any]:
+def _plan(search: Search, name: str, best: Trial) -> dict[str, Any]:
     """Draw settings, as many as can be looked at and followed up in the time that is left."""
-    bench, given = search.bench, search.run.plan.settings.get(name) or {}
-    space = {key: Range(**where) for key, where in searched("finetune", name).items()}
-    drawn = draw({k: one for k, one in space.items() if k not in given}, DRAWN, bench.seed)
-    recipe = _recipe(search, name, {}, 1)
+    bench, drawn = search.bench, drawn_settings(search, name)
+    recipe = recipe_with(search, name, {}, 1)
     fixed, each = forecast(bench, name, recipe)
     share = float(bench.data.masks[bench.folds_for(name)[0]].mean()) / bench.passes(name)
     look = each * share * math.ceil(recipe.epochs / LOOK)
     whole = each * recipe.epochs
-    left = search.left_for(whole) - fixed
+    left = search.left_for(whole, best) - fixed
     count = affordable([look] * len(drawn), [whole] * len(drawn), left)
     why = ""
     if count < FEWEST:
         needs = FEWEST * look + whole
         why = f"looks and a training take {needs:.0f} s, and {max(left, 0):.0f} s are left"
         count = 0
-    return {"settings": drawn[:count], "looks": [], "whole": whole, "goes": {}, "why": why}
+    costs = {"look": look, "whole": whole, "trainings": len(bench.folds_for(name)) + 1}
+    return {"settings": drawn[:count], "looks": [], "goes": {}, "why": why, **costs}
+
+
+def _late(search: Search, plan: dict[str, Any], best: Trial) -> bool:
+    """Whether looks took so much longer than predicted that no whole training would fit any more."""
+    if len(plan["looks"]) < FEWEST:
+        return False
+    whole = _expected(plan)
+    return bool(plan["look"] + whole > search.left_for(whole, best))
+
+
+def _expected(plan: dict[str, Any]) -> float:
+    """What a whole training will take, now that there were looks."""
+    taken = [look["seconds"] for look in plan["looks"]]
+    return corrected(plan["whole"], plan["trainings"], [plan["look"]] * len(taken), taken)
+
+
+def drawn_settings(search: Search, name: str) -> list[dict[str, Any]]:
+    """Settings of a method, spread over the ranges of those parameters that the user left open."""
+    given = search.run.plan.settings.get(name) or {}
+    space = {key: Range(**where) for key, where in searched("finetune", name).items()}
+    return draw({k: one for k, one in space.items() if k not in given}, DRAWN, search.run.plan.seed)
 
 
 def _whole(
@@ -92,26 +117,24 @@ def _whole(
     """Train one setting whole, if there still is time, and keep it where it surely is better."""
     plan = known[name]
     if str(number) not in plan["goes"]:
-        plan["goes"][str(number)] = plan["whole"] <= search.left_for(plan["whole"])
+        whole = _expected(plan)
+        plan["goes"][str(number)] = whole <= search.left_for(whole, best)
         search.run.remember(FILE, known)
     if not plan["goes"][str(number)]:
         return best
     settings = plan["settings"][number]
-    recipe = _recipe(search, name, settings, 1)
-    trial = trained(search.bench, _label(name, number), settings, recipe, best.score)
+    recipe = recipe_with(search, name, settings, 1)
+    trial = trained(search.bench, search.bench.label(name, number), settings, recipe, best.score)
     search.tried.append(trial)
     wins = trial.state is not None and search.beats(trial, best, among)
     search.reporter.say(f"{trial.method}: {trial.score * 100:.1f} %, {trial.note}")
     return trial if wins else best
 
 
-def _recipe(search: Search, name: str, settings: dict[str, Any], share: int) -> Recipe:
+def recipe_with(search: Search, name: str, settings: dict[str, Any], share: int) -> Recipe:
     """A method's recipe with some settings, and one in ``share`` of its epochs."""
     method = configure("finetune", name, search.run.plan.settings.get(name))
     recipe = search.recipe(replace(method, **settings))
-    return replace(recipe, epochs=math.ceil((search.epochs_of(name) or recipe.epochs) / share))
-
-
-def _label(name: str, number: int) -> str:
-    """The name of a setting's trial."""
-    return f"{name}~{number + 1}"
+    known = search.forecast_of(name)
+    epochs = math.ceil((known.get("epochs") or recipe.epochs) / share)
+    return replace(recipe, epochs=epochs, views=known.get("views", recipe.views))

@@ -43,5 +43,6 @@ class Method(Base):
             freeze_norm=False,
             warm_head=False,
             pretrained=False,
+            precision="auto",
             size=min(self.largest, input_size(situation.native, situation.size)),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from headstart.methods.base import Recipe, Situation, epochs_for, param
-from headstart.methods.finetune.base import Trained
+from headstart.methods.finetune.base import Trained, common
 
 __all__ = ["Method"]
 
@@ -29,35 +29,23 @@ class Method(Trained):
     relative_gain: ClassVar[float] = 0.15
 
     point: str = param("", "freeze point; empty takes the source model's own")
-    epochs: int = param(
-        0, "passes over the rows; 0 sets them from the number of rows", low=0, high=500
+    epochs: int = common("epochs")
+    batch: int = common("batch")
+    rate: float = common("rate", 1e-3, search=(3e-4, 4e-3))
+    body_rate: float = common(
+        "body_rate", 5e-4, help="largest learning rate of the last block", search=(5e-5, 2e-3)
     )
-    batch: int = param(32, "rows in one step", low=1, high=1024)
-    rate: float = param(
-        1e-3, "largest learning rate of the head", low=0, high=1, search=(3e-4, 4e-3)
-    )
-    body_rate: float = param(
-        5e-4, "largest learning rate of the last block", low=0, high=1, search=(5e-5, 2e-3)
-    )
-    decay: float = param(0.7, "factor of the rate from one block to the one before", low=0, high=1)
-    weight_decay: float = param(0.02, "AdamW's weight decay", low=0, high=1, search=(0.002, 0.2))
-    smoothing: float = param(0.1, "label smoothing", low=0, high=0.9, search=(0.0, 0.2))
+    decay: float = common("decay", 0.7, help="factor of the rate from one block to the one before")
+    weight_decay: float = common("weight_decay", search=(0.002, 0.2))
+    smoothing: float = common("smoothing", search=(0.0, 0.2))
     views: int = param(6, "augmented views of each row, extracted once and cached", low=1, high=64)
-    smallest: float = param(
-        0.5, "smallest share of the picture that a view keeps", low=0.05, high=1
-    )
+    smallest: float = common("smallest")
 
     def recipe(self, situation: Situation) -> Recipe:
         """Turn the parameters into a recipe for this situation."""
         return Recipe(
             point=self.point or situation.freeze_point,
             epochs=self.epochs or epochs_for(situation.rows, 1200, self.batch, 8, 30),
-            batch=self.batch,
-            rate=self.rate,
-            body_rate=self.body_rate,
-            decay=self.decay,
-            weight_decay=self.weight_decay,
-            smoothing=self.smoothing,
             views=self.views,
             **situation.views(self.smallest),
             size=situation.size,

@@ -20,7 +20,7 @@ from headstart.sources.base import (
     create,
 )
 
-__all__ = ["describe", "entries", "names"]
+__all__ = ["describe", "entries", "names", "state_of"]
 
 RANK = 3
 FILES = (".safetensors", ".pth", ".pt", ".th")
@@ -97,7 +97,7 @@ def _source(name: str, architecture: str, config: Mapping[str, Any], weights: Pa
     )
     averaged = bool(config.get("averaged"))
     reference = (lambda: _reference(weights.parent, averaged)) if bundle else None
-    return replace(source, weights=lambda: _state(_whole(weights)), reference=reference)
+    return replace(source, weights=lambda: state_of(_whole(weights)), reference=reference)
 
 
 def _reference(folder: Path, averaged: bool) -> Reference | None:
@@ -183,7 +183,7 @@ def _trained_on(config: Mapping[str, Any]) -> str:
     return f"{len(classes)} classes: {shown}{', …' if len(classes) > 4 else ''}"
 
 
-def _state(path: Path) -> dict[str, Any]:
+def state_of(path: Path) -> dict[str, Any]:
     """A checkpoint's tensors by their names in the architecture."""
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError

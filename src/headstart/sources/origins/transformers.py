@@ -1,4 +1,4 @@
-"""Text models of transformers, from its hub or a folder: ``transformers:ID`` or ``transformers:FOLDER``."""
+"""Text and picture models of transformers, from its hub or a folder: ``transformers:ID`` or ``transformers:FOLDER``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import SourceError, UsageError
-from headstart.sources import hub, saved
+from headstart.sources import hub, saved, saved_image
+from headstart.sources.base import SourceModel
 from headstart.sources.text import TextSource
 
 __all__ = ["describe", "entries", "names"]
@@ -26,12 +27,12 @@ def entries(query: str = "") -> list[TextSource]:
     return []
 
 
-def describe(name: str) -> TextSource:
-    """Describe a text model; of a hub's, the configuration and the tokenizer are downloaded.
+def describe(name: str) -> SourceModel:
+    """Describe a model; of a hub's, the configuration and the tokenizer or the like are downloaded.
 
     Raises:
         UsageError: it is neither a folder nor a hub id.
-        SourceError: the hub doesn't answer or hasn't got it, or it isn't a text model.
+        SourceError: the hub doesn't answer or hasn't got it, or it is of no kind that is read.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -42,11 +43,23 @@ def describe(name: str) -> TextSource:
             "Write transformers:FOLDER, or a hub id such as transformers:distilbert-base-uncased",
         )
     config = _file(name, saved.CONFIG)
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    if saved_image.is_picture(settings):
+        prepared = _file(name, saved_image.PROCESSOR)
+        return saved_image.described(
+            name,
+            "transformers",
+            settings,
+            json.loads(prepared.read_text(encoding="utf-8")),
+            place=name,
+            digest=config.parent.name,
+            here=lambda: _cached(name, "model.safetensors") is not None,
+        )
     vocabulary = _file(name, saved.TOKENIZER)
     return saved.described(
         name,
         "transformers",
-        json.loads(config.read_text(encoding="utf-8")),
+        settings,
         vocabulary.read_text(encoding="utf-8"),
         place=name,
         # The hub's client keeps files under snapshots/COMMIT.
