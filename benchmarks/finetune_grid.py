@@ -117,9 +117,31 @@ def judged(cells: dict[str, Any]) -> dict[str, Any]:
         "mean_rank": dict(zip(names, ranks.round(2).tolist(), strict=True)),
         "mean_accuracy": dict(zip(names, table.mean(axis=0).round(4).tolist(), strict=True)),
         "worst_behind": float(behind.max()),
-        "more_than_a_point_behind": [
-            key for key, lag in zip(whole, behind, strict=True) if lag > 1
-        ],
+        "more_than_a_point_behind": {
+            key: round(float(lag), 2) for key, lag in zip(whole, behind, strict=True) if lag > 1
+        },
+        "guard": guard({key: cells[key]["headstart"] for key in whole}),
+        "budget_kept": budget_kept([cell["headstart"]["wall_seconds"] for cell in cells.values()]),
+    }
+
+
+def guard(runs: dict[str, Any]) -> dict[str, Any]:
+    """Runs whose model is significantly worse, by the paired interval on the test rows."""
+    worse: dict[str, list[str]] = {"from_scratch": [], "linear_probe": []}
+    for key, found in runs.items():
+        for control, lost in worse.items():
+            gain = found.get("gain", {}).get(control)
+            if gain and gain["interval"][1] < 0:
+                lost.append(key)
+    return {"runs": len(runs), "worse_than": worse}
+
+
+def budget_kept(walls: list[float]) -> dict[str, Any]:
+    """Wall seconds of headstart's whole processes."""
+    return {
+        "runs": len(walls),
+        "longest": round(max(walls), 1),
+        "mean": round(sum(walls) / len(walls), 1),
     }
 
 
@@ -163,6 +185,30 @@ def plot(cells: dict[str, Any]) -> None:
     figure.savefig(RESULTS / "finetune-grid.png", dpi=110)
 
 
+def table(cells: dict[str, Any]) -> None:
+    """Print the cells as Markdown, the best of each in bold."""
+    names = [*OURS, *RIVALS]
+    print("| set | per class |", " | ".join(names), "| headstart took |")
+    print("|---|---|" + "---|" * (len(names) + 1))
+    for chosen in SETS:
+        for size in SIZES:
+            cell = cells.get(f"{chosen}-{size or 'all'}")
+            if not cell or any(name not in cell for name in names):
+                continue
+            best = max(cell[name]["accuracy"] for name in names)
+            words = [
+                f"**{100 * best:.1f}**"
+                if cell[name]["accuracy"] == best
+                else f"{100 * cell[name]['accuracy']:.1f}"
+                for name in names
+            ]
+            print(
+                f"| {chosen} | {size or 'all'} |",
+                " | ".join(words),
+                f"| {cell['headstart']['method']} |",
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", type=Path)
@@ -174,7 +220,11 @@ def main() -> None:
     parser.add_argument("--size", action="append", type=int, choices=SIZES)
     parser.add_argument("--of", action="append", choices=(*OURS, *RIVALS), help="contestants")
     parser.add_argument("--plot", action="store_true")
+    parser.add_argument("--table", action="store_true", help="print a table for the docs")
     given = parser.parse_args()
+    if given.table:
+        table(known()["cells_measured"])
+        return
     settings = {"budget": given.budget, "tests": given.tests, "seed": given.seed}
     before = known()
     cells = before.get("cells_measured", {}) if before.get("settings", settings) == settings else {}
