@@ -10,11 +10,14 @@ only held-out images are the test set, and fastai selects nothing by it), `--val
 back; a training set smaller than a batch is one batch, since fastai drops incomplete ones.
 
 With --budget the frozen epoch, which is the same for every number of epochs, is the warm-up: its
-speed sets the number of unfrozen epochs, at least one. A deadline stops what does not fit.
+speed sets the number of unfrozen epochs, at least one. Where that epoch has fewer than four batches,
+most of it is start-up: then a few batches through a copy of the unfrozen model are timed instead. A
+deadline stops what does not fit.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 
@@ -59,6 +62,22 @@ class Deadline(Callback):
                 raise CancelFitException
 
 
+def seconds_per_epoch(learn: Learner) -> float:
+    """The time of an unfrozen epoch, by batches on a copy of the model; the first one isn't counted."""
+    model = copy.deepcopy(learn.model).train()
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    seen, begun = -1, elapsed()
+    while seen < 40:
+        for x, y in learn.dls.train:
+            learn.loss_func(model(x), y).backward()
+            if seen < 0:
+                seen, begun = 0, elapsed()
+            else:
+                seen += len(x)
+    return (elapsed() - begun) / seen * len(learn.dls.train) * learn.dls.train.bs
+
+
 def fine_tune(learn: Learner, clock: Clock, watch: Deadline, cbs: list[Callback]) -> str:
     """`Learner.fine_tune` with its defaults, its number of epochs set after the frozen epoch."""
     base_lr, lr_mult = 2e-3, 100
@@ -67,7 +86,8 @@ def fine_tune(learn: Learner, clock: Clock, watch: Deadline, cbs: list[Callback]
     learn.fit_one_cycle(1, slice(base_lr), pct_start=0.99, cbs=cbs)
     if clock.hit:
         return f"the budget ended in the frozen epoch, after {watch.batches} batches"
-    epoch = (elapsed() - began) * UNFROZEN
+    few = len(learn.dls.train) < 4
+    epoch = seconds_per_epoch(learn) if few else (elapsed() - began) * UNFROZEN
     epochs = max(1, int(clock.left() / epoch))
     learn.unfreeze()
     base_lr /= 2
@@ -105,7 +125,7 @@ def main() -> None:
         probabilities, _ = learn.get_preds(dl=learn.dls.test_dl(files))
         return [learn.dls.vocab[i] for i in probabilities.argmax(1)]
 
-    clock = Clock(args.budget, predict, train, len(test))
+    clock = Clock(args.budget)
     watch = Deadline(clock)
     cbs = [watch] if validate else [watch, SkipValidation()]
     began = elapsed()

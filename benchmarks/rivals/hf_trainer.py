@@ -9,8 +9,8 @@ checkpoint: `AutoModelForImageClassification`, i.e. TimmWrapperForImageClassific
 processor, loaded from a local folder in the hub's layout. The guide evaluates and saves after each
 epoch and keeps the best one; here the only held-out images are the test set, so it does neither.
 
-With --budget three batches on a copy of the model are the warm-up: their speed sets the number of
-epochs or, where not one fits, the number of updates.
+With --budget four batches on a copy of the model are the warm-up: the speed of the last three sets
+the number of epochs or, where not one fits, the number of updates.
 """
 
 from __future__ import annotations
@@ -69,14 +69,21 @@ class Deadline(TrainerCallback):
     on_step_end = on_substep_end
 
 
-def seconds_per_batch(model: torch.nn.Module, loader: DataLoader[dict[str, object]]) -> float:
-    """The time of a training batch, loading included, measured on a copy of the model."""
+def seconds_per_image(model: torch.nn.Module, loader: DataLoader[dict[str, object]]) -> float:
+    """The time that an image takes in training, loading included, measured on a copy of the model."""
     model = copy.deepcopy(model).train()
-    marks = []
-    for _, batch in zip(range(3), loader, strict=False):
-        model(**batch).loss.backward()
-        marks.append(elapsed())
-    return (marks[-1] - marks[0]) / (len(marks) - 1) if len(marks) > 1 else 1.0
+    seen, begun, batches = 0, elapsed(), 0
+    while batches < 4:
+        for batch in loader:
+            model(**batch).loss.backward()
+            batches += 1
+            if batches == 1:  # the first one costs extra
+                begun = elapsed()
+                continue
+            seen += len(batch["pixel_values"])
+            if batches == 4:
+                break
+    return (elapsed() - begun) / seen
 
 
 def main() -> None:
@@ -128,17 +135,17 @@ def main() -> None:
         logits = trainer.predict(Files(files, processor.val_transforms)).predictions
         return [classes[i] for i in logits.argmax(1)]
 
-    clock = Clock(args.budget, predict, train, len(test))
+    clock = Clock(args.budget)
     loader = trainer.get_train_dataloader()
     note = f"{args.epochs} epochs"
     if args.budget is not None:
-        batch = seconds_per_batch(model, loader)
-        epochs = int(clock.left() / (batch * len(loader)))
+        image = seconds_per_image(model, loader)
+        epochs = int(clock.left() / (image * len(train)))
         if epochs:
             settings.num_train_epochs = epochs
             note = f"{epochs} epochs set from the budget"
         else:
-            settings.max_steps = max(1, int(clock.left() / (batch * ACCUMULATE)))
+            settings.max_steps = max(1, int(clock.left() / (image * BATCH * ACCUMULATE)))
             note = f"no whole epoch fits the budget: {settings.max_steps} updates"
     watch = Deadline(clock)
     trainer.add_callback(watch)

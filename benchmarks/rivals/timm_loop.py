@@ -66,7 +66,7 @@ def main() -> None:
             found = [model(x).argmax(1) for x, _ in batches]
         return [classes[i] for i in torch.cat(found)]
 
-    clock = Clock(args.budget, predict, train, len(test))
+    clock = Clock(args.budget)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
     loss_of = torch.nn.CrossEntropyLoss()
