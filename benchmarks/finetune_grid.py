@@ -121,7 +121,7 @@ def judged(cells: dict[str, Any]) -> dict[str, Any]:
             key: round(float(lag), 2) for key, lag in zip(whole, behind, strict=True) if lag > 1
         },
         "guard": guard({key: cells[key]["headstart"] for key in whole}),
-        "budget_kept": budget_kept([cell["headstart"]["wall_seconds"] for cell in cells.values()]),
+        "budget_kept": budget_kept([cells[key]["headstart"]["wall_seconds"] for key in whole]),
     }
 
 
