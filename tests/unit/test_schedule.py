@@ -25,7 +25,7 @@ EACH = {"one": 0.5, "two": 0.4, "dear": 500.0}
 """Seconds of an epoch of ``partial`` on each source model."""
 ANSWERS = {
     "split": SimpleNamespace(test=[]),
-    "sweep": SimpleNamespace(seconds=1.0, computed=0),
+    "sweep": SimpleNamespace(seconds=1.0, computed=0, rate=0.0),
 }
 SITUATION = Situation(ROWS, 2, 224, 224, "blocks.5")
 

@@ -32,7 +32,7 @@ def search(tmp_path) -> Search:
     bench = SimpleNamespace(
         source=SimpleNamespace(name="one"),
         data=SimpleNamespace(
-            split=SimpleNamespace(test=[]), sweep=SimpleNamespace(seconds=1.0, computed=0)
+            split=SimpleNamespace(test=[]), sweep=SimpleNamespace(seconds=1.0, computed=0, rate=0.0)
         ),
         learn=np.arange(ROWS),
         fit_rows=np.ones(ROWS, bool),

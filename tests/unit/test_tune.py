@@ -19,7 +19,7 @@ from headstart.workflow.tune import FEWEST, tune
 ROWS, EACH, FIXED = 400, 0.5, 4.0
 ANSWERS = {
     "split": SimpleNamespace(test=[]),
-    "sweep": SimpleNamespace(seconds=1.0, computed=0),
+    "sweep": SimpleNamespace(seconds=1.0, computed=0, rate=0.0),
 }
 SITUATION = Situation(ROWS, 2, 224, 224, "blocks.5")
 

@@ -195,6 +195,8 @@ def sweep(
             records.put(chunk.fresh)
             frames.put(chunk.frames)
             if outputs is not None:
+                if not out.computed:
+                    out.started, out.first = time.perf_counter() - begun, len(outputs)
                 out.computed += len(outputs)
                 outputs = np.ascontiguousarray(outputs, dtype="<f4")
                 features.put(

@@ -28,6 +28,8 @@ class Swept:
         width: of the features.
         seconds: that the pass took.
         computed: rows whose features were not in the cache.
+        started: seconds until the first of them came, in which the engine was built.
+        first: how many came with the first.
     """
 
     digests: list[str]
@@ -37,6 +39,16 @@ class Swept:
     width: int
     seconds: float = 0.0
     computed: int = 0
+    started: float = 0.0
+    first: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Rows in a second once the engine ran; 0 where nothing was computed."""
+        rest, seconds = self.computed - self.first, self.seconds - self.started
+        if rest > 0 and seconds > 0:
+            return rest / seconds
+        return self.computed / self.seconds if self.computed and self.seconds else 0.0
 
     def matrix(self, indices: Sequence[int]) -> Array:
         """Features of some rows, float32 (len(indices), width)."""

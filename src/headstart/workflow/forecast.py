@@ -35,11 +35,7 @@ def forecast(bench: Bench, name: str, recipe: Recipe) -> tuple[float, float]:
         fixed = 2.0
         feed: Any = pixel
         if recipe.point != "input":
-            rate = (
-                bench.data.sweep.computed / bench.data.sweep.seconds
-                if bench.data.sweep.computed
-                else 150.0
-            )
+            rate = bench.data.sweep.rate or 150.0
             fixed += len(bench.learn) * (recipe.views + 1) / max(rate, 1.0)
             feed = _Blank(network, recipe, pixel)
         each = _mean_seconds(bench, bench.tail(network, recipe, pixel), recipe, feed)

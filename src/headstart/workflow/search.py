@@ -226,8 +226,7 @@ class Search:
 
     def _answers(self) -> float:
         """Seconds in which a trained winner and its control answer the test rows."""
-        sweep = self.bench.data.sweep
-        rate = sweep.computed / max(sweep.seconds, 1e-9) if sweep.computed else RATE
+        rate = self.bench.data.sweep.rate or RATE
         return 2 * len(self.bench.data.split.test) / max(rate, 1.0)
 
     def _trained(self, name: str, method: Any, best: Trial | None) -> Trial | None:
@@ -289,9 +288,11 @@ class Search:
         """
         bench = self.bench
         fixed, each = forecast(bench, name, recipe)
-        left = (self.clock.left() - bench.sweep_seconds) / CONTROL_SHARE
+        whole, kept = self.clock.left(), 0.0
         if best is not None and self.run.plan.budget is not None:
-            left = min(left, self.clock.left() - MARGIN * best.seconds) - self._answers()
+            whole -= self._answers()
+            kept = MARGIN * best.seconds
+        left = min((whole - bench.sweep_seconds) / CONTROL_SHARE, whole - kept)
         gain = registry.load("methods.finetune", plain(name)).Method.relative_gain
         most, passes = len(bench.folds_for(name)), [bench.passes(name)]
         for folds in range(most - 1, 0, -1):
