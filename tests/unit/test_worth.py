@@ -75,3 +75,12 @@ def test_equal_models_seldom_look_better():
 def test_the_same_seed_gives_the_same_chance():
     ours, theirs = (np.random.default_rng(n).random(50) < 0.7 for n in (1, 2))
     assert better(ours, theirs, 3) == better(ours, theirs, 3)
+
+
+def test_one_row_alone_shows_nothing():
+    theirs = np.zeros(50)
+    ours = theirs.copy()
+    ours[:1] = 1.0
+    assert better(ours, theirs, 0) == pytest.approx(0.75)
+    ours[:3] = 1.0
+    assert better(ours, theirs, 0) > 0.9

@@ -65,17 +65,25 @@ def prospect(
 
 
 def better(ours: Array, theirs: Array, seed: int) -> float:
-    """Bootstrap probability that ``ours`` scores higher than ``theirs`` on the same rows.
+    """Probability that ``ours`` scores higher than ``theirs`` on the same rows: the smaller of two.
+
+    One is the bootstrap's. It is too sure of a few rows: one row won and none lost gives 0.82. The
+    other is that of a sign test with an even prior, P(θ > ½) for θ ~ Beta(1 + wins, 1 + losses), by
+    which that row gives 0.75.
 
     Args:
         ours, theirs: (n,) what each row contributes to the score (1 right, 0 wrong).
         seed: of the resamples.
     """
+    from scipy.special import betaincc
+
+    wins, losses = int((ours > theirs).sum()), int((ours < theirs).sum())
+    signs = float(betaincc(1 + wins, 1 + losses, 0.5))
     random = np.random.default_rng((seed, 41))
     gain = ours.astype(float) - theirs.astype(float)
     rows = random.integers(0, len(gain), size=(2000, len(gain)))
     means = gain[rows].mean(axis=1)
-    return float((means > 0).mean() + 0.5 * (means == 0).mean())
+    return min(float((means > 0).mean() + 0.5 * (means == 0).mean()), signs)
 
 
 def surer(measure: Measure, targets: Array, ours: Array, theirs: Array, seed: int) -> float:

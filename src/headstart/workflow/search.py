@@ -42,6 +42,8 @@ MARGIN = 1.25
 PROBE_EFFORT, TAIL_EFFORT = 2.0, 0.1
 """Work on one row in units of a picture trained at the control's size: its features and a probe's
 solution; and one pass through the layers before, or after, a freeze point."""
+FEWEST = 0.2
+"""A method doesn't run for fewer than this share of its own epochs, nor for fewer than two."""
 START_UP = 10.0
 """Seconds of a winner's time that may be start-up (an engine compiled, a file read) and not work."""
 ANSWER = 0.4
@@ -272,9 +274,10 @@ class Search:
         known = self._forecasts.get(label) or self._forecast(label, recipe, best)
         if "folds" in known:
             self.bench.most_folds[name] = known["folds"]
-        if known["epochs"] >= min(2, recipe.epochs):
+        fewest = min(max(2, math.ceil(FEWEST * recipe.epochs)), recipe.epochs)
+        if known["epochs"] >= fewest:
             return dict(known)
-        needs = duration(known["fixed"] + 2 * known["each"])
+        needs = duration(known["fixed"] + fewest * known["each"])
         left = duration(max(known["left"], 0))
         self.skip(label, f"it would take {needs} at least, and {left} are left for it")
         return {**known, "epochs": 0}
