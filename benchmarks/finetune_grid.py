@@ -7,8 +7,8 @@ SETS is a folder with hymenoptera, imagenette_subset, cifar10_subset and pacs_su
 solar cells come with ``pip install 'headstart[samples]'``. A cell of the grid is one set with 10, 50 or
 all pictures of each class to learn from, drawn with a seed, and the same test pictures for everyone.
 The source model is the packaged EfficientNet-Lite0. The contestants, each a process of its own with
-the same seconds: headstart as it comes, its linear probe alone (read from the same run, whose first trial it is),
-its full fine-tuning alone (full_alone.py: no folds, no controls), fastai's
+the same seconds: headstart as it comes, its linear probe alone (read from the same run, whose first
+trial it is), its full fine-tuning alone (full_alone.py: no folds, no controls), fastai's
 ``fine_tune``, Hugging Face's ``Trainer`` and a plain timm loop (see rivals/README.md). They run one
 after another. Every result is written as soon as it is known, and a second call goes on from there.
 Pinned to one core (``taskset -c 0``) they can run beside other work; the result file says how many
@@ -72,8 +72,9 @@ def run(name: str, data: str, budget: float, python: str) -> dict[str, Any]:
     if name in RIVALS:
         options = ("--out", tempfile.mkdtemp(), "--budget", seconds, "--workers", "0")
         found = rival(python, RIVALS[name], data, *options)
-        keys = ("accuracy", "epochs", "note", "wall_seconds", "correct")
-        return {key: found[key] for key in keys}
+        keys = ("accuracy", "epochs", "note", "wall_seconds")
+        out = {key: found[key] for key in keys}
+        return {**out, "correct": "".join(map(str, found["correct"]))}
     if name == "full":
         return rival(sys.executable, "../full_alone.py", data, "--budget", seconds)
     found = fit(data, "--budget", f"{seconds}s", *OURS[name])
