@@ -5,8 +5,7 @@
 SETS is a folder as for ranking.py. Each run is a process of its own with an empty cache: start-up,
 reading, training, controls, the test and the report all count. A run may end earlier than its budget,
 where nothing more is expected to pay. Every result is written as soon as it is known, and a second
-call goes on from there. ``--grid`` counts in what finetune_grid.py measured at one budget: the runs of
-headstart as it comes, of its probe alone and of its full fine-tuning alone.
+call goes on from there. ``--grid`` counts in the runs of headstart that finetune_grid.py measured.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from finetune_grid import OURS, SETS, SIZES
+from finetune_grid import SETS, SIZES
 from finetune_grid import folder as cell
 from harness import RESULTS, fit, machine
 from headstart.files import atomic
@@ -56,15 +55,14 @@ def measured(
 
 
 def of_grid(path: Path | None) -> dict[str, Any]:
-    """Runs that the grid's benchmark made, by ``grid CELL CONTESTANT``."""
+    """Runs that the grid's benchmark made, by ``grid CELL``."""
     if path is None or not path.exists():
         return {}
     grid = json.loads(path.read_text())
     return {
-        f"grid {key} {name}": entry(grid["settings"]["budget"], row[name]["wall_seconds"])
+        f"grid {key}": entry(grid["settings"]["budget"], row["headstart"]["wall_seconds"])
         for key, row in grid["cells_measured"].items()
-        for name in OURS
-        if "wall_seconds" in row.get(name, {})
+        if "wall_seconds" in row.get("headstart", {})
     }
 
 
