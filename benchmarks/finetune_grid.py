@@ -178,14 +178,24 @@ def plot(cells: dict[str, Any]) -> None:
                 if name in cells.get(f"{chosen}-{size or 'all'}", {})
             ]
             if found:
-                axes.plot(*zip(*found, strict=True), "o-", color=shades[name], label=name, ms=4)
+                bold: dict[str, Any] = {"lw": 4, "alpha": 0.55} if name == "headstart" else {}
+                bold |= {"ls": "--"} if name == "probe" else {}  # often the same line
+                axes.plot(
+                    *zip(*found, strict=True),
+                    marker="o",
+                    ms=4,
+                    color=shades[name],
+                    label=name,
+                    **bold,
+                )
         axes.set_title(chosen, fontsize=10)
         axes.set_xticks(range(len(SIZES)), [str(size or "all") for size in SIZES])
         axes.grid(alpha=0.25)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
     figure.supylabel("test accuracy, %", fontsize=10)
-    figure.supxlabel("pictures of each class to learn from", fontsize=10)
+    for axes in figure.axes[3:]:
+        axes.set_xlabel("pictures of each class to learn from", fontsize=9)
     figure.savefig(RESULTS / "finetune-grid.png", dpi=110)
 
 
