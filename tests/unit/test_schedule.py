@@ -218,7 +218,7 @@ def test_what_can_not_be_afforded_is_not_even_timed(tmp_path, monkeypatch):
 
 
 def test_a_dear_one_stays_out_where_it_leaves_no_room_for_others(tmp_path, monkeypatch):
-    monkeypatch.setitem(EACH, "dear", 40.0)
+    monkeypatch.setitem(EACH, "dear", 35.0)
     world = World(tmp_path / "run", monkeypatch)
     known = ranking(place("one", 0.5), place("dear", 0.3), place("two", 0.2))
     found = bench
