@@ -37,11 +37,7 @@ FILE = RESULTS / "finetune-grid.json"
 SETS = ("hymenoptera", "imagenette", "cifar10", "solar", "pacs-photo", "pacs-sketch")
 SIZES = (10, 50, 0)
 """Pictures of each class; 0 takes all."""
-OURS: dict[str, tuple[str, ...]] = {
-    "headstart": (),
-    "probe": (),
-    "full": (),
-}
+OURS = ("headstart", "probe", "full")
 RIVALS = {"fastai": "fastai_finetune.py", "trainer": "hf_trainer.py", "timm": "timm_loop.py"}
 
 
@@ -77,7 +73,7 @@ def run(name: str, data: str, budget: float, python: str) -> dict[str, Any]:
         return {**out, "correct": "".join(map(str, found["correct"]))}
     if name == "full":
         return rival(sys.executable, "../full_alone.py", data, "--budget", seconds)
-    found = fit(data, "--budget", f"{seconds}s", *OURS[name])
+    found = fit(data, "--budget", f"{seconds}s")
     return {
         "accuracy": found["test"]["score"],
         "method": found["chosen"]["method"],
