@@ -129,6 +129,7 @@ class Conclusion:
                 more = self.search.longer(name, recipe, trial.seconds, self.chosen)
                 if more is not None:
                     trial, shares = scratch(bench, method.values(), more, test)
+                trial.note = self.search.shortfall(name)
                 out[name] = (trial, shares)
         return out
 

@@ -165,13 +165,20 @@ class Search:
                 if needed * each < winner.seconds - START_UP:
                     wanted = max(wanted, math.ceil(MARGIN * winner.seconds / max(each, 1e-9)))
                 wanted = max(min(wanted, room), 1)
-            if wanted < needed:
-                self.reporter.say(
-                    f"{name}: the budget has room for {wanted} of the {needed} epochs that match "
-                    "the model's work, so the gain over it may look larger than it is"
-                )
-            known = self._remember(name, {"each": each, "epochs": wanted})
+            known = self._remember(name, {"each": each, "epochs": wanted, "needed": needed})
+            if note := self.shortfall(name):
+                self.reporter.say(f"{name}: {note}")
         return replace(recipe, epochs=known["epochs"])
+
+    def shortfall(self, name: str) -> str:
+        """A sentence where the budget had no room for all that a control should get."""
+        known = self._forecasts.get(name) or {}
+        if known.get("epochs", 0) >= known.get("needed", 0):
+            return ""
+        return (
+            f"the budget has room for {known['epochs']} of the {known['needed']} epochs that match "
+            "the model's work, so the gain over it may look larger than it is"
+        )
 
     def longer(self, name: str, recipe: Recipe, took: float, winner: Trial) -> Recipe | None:
         """More epochs for a control that was faster than its work promised.
@@ -237,13 +244,8 @@ class Search:
         recipe = self.recipe(method)
         if best is not None and name not in plan.methods:
             judged = min(best.judged, bench.judged_by(name))
-            view = prospect(
-                name,
-                self._reached(best),
-                judged,
-                method.relative_gain,
-                eager=plan.budget is not None,
-            )
+            gain, eager = method.relative_gain, plan.budget is not None
+            view = prospect(name, self._reached(best), judged, gain, eager=eager)
             if not view.go:
                 self.skip(name, view.why)
                 return None
