@@ -22,41 +22,41 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness import RESULTS, save
-from headstart.selection.chooser import SHIPPED, Weights, choose, described, estimate, guess
+from headstart.selection.chooser import (
+    CLOSED,
+    OFFERED,
+    SHIPPED,
+    Linear,
+    Weights,
+    agreed,
+    choose,
+    described,
+    estimate,
+    guess,
+    regime,
+)
 
-OFFERED = ("consensus", "bbse")
-"""The candidates that may be returned; the others are fitted and shown."""
 STRENGTH = 300.0
-"""Ridge penalty, in rows of weight one; picked by leaving families out within the fit, see ``tuned``."""
-SHRUNK = 40.0
-"""Rows of a method at which half of its mean residual is believed."""
+"""Ridge penalty, in rows of weight one."""
 HARM = 0.01
 """A task is harmed when the accuracy falls by more than a point."""
-MARGINS = np.concatenate([np.arange(0, 0.11, 0.0025), [0.2]])
+MARGINS = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, CLOSED)
 QUANTILES = (0.05, 0.95)
 LEVEL = ("task.tilted", "own.entropy", "own.atc")
 """What the plain estimate of the accuracy is corrected by: few numbers, as there are seven families."""
-FACTS = ("task.tilted", "task.auroc", "task.accuracy", "task.confidence")
+FACTS = ("task.tilted", "task.auroc", "task.accuracy", "task.confidence", "task.classes", "task.along")
+METHODS = tuple(dict.fromkeys(OFFERED.values()))
+"""Candidates that may be returned; the others are fitted and shown."""
 Task = dict[str, Any]
 
 
-def rows_of(tasks: list[Task]) -> tuple[list[dict[str, float]], Any, list[str], Any]:
-    """Numbers, gains, methods and weights of every candidate; families weigh the same in all."""
+def even_weights(tasks: list[Task]) -> Any:
+    """Weights by which families count the same, with a mean of 1."""
     sizes: dict[str, int] = defaultdict(int)
     for task in tasks:
-        sizes[task["family"]] += sum(name in OFFERED for name in task["candidates"])
-    numbers, gains, methods, weights = [], [], [], []
-    for task in tasks:
-        base = task["candidates"]["source_only"]
-        for name, own in task["candidates"].items():
-            if name not in OFFERED:
-                continue
-            numbers.append(described(task["facts"], base["seen"], own["seen"]))
-            gains.append(own["truth"] - base["truth"])
-            methods.append(name)
-            weights.append(1.0 / sizes[task["family"]])
-    found = np.array(weights)
-    return numbers, np.array(gains), methods, found * len(found) / found.sum()
+        sizes[task["family"]] += 1
+    weights = np.array([1.0 / sizes[task["family"]] for task in tasks])
+    return weights * len(tasks) / weights.sum()
 
 
 def read(name: str) -> bool:
@@ -64,8 +64,9 @@ def read(name: str) -> bool:
     return name.startswith("gain.") or name in FACTS
 
 
-def ridge(x: Any, y: Any, weights: Any, strength: float) -> tuple[Any, Any, Any, float]:
-    """Weighted ridge regression on standardised columns: centre, scale, weight, bias."""
+def ridge(rows: list[dict[str, float]], names: list[str], y: Any, weights: Any, strength: float) -> Linear:
+    """Weighted ridge regression on standardised numbers."""
+    x = np.array([[row.get(name, 0.0) for name in names] for row in rows])
     share = weights / weights.sum()
     centre = share @ x
     scale = np.sqrt(share @ (x - centre) ** 2) + 1e-9
@@ -74,63 +75,71 @@ def ridge(x: Any, y: Any, weights: Any, strength: float) -> tuple[Any, Any, Any,
     own = z - middle
     gram = (own * weights[:, None]).T @ own + strength * np.eye(z.shape[1])
     weight = np.linalg.solve(gram, (own * weights[:, None]).T @ (y - level))
-    return centre, scale, weight, level - float(middle @ weight)
+    found = (centre.tolist(), scale.tolist(), weight.tolist())
+    return Linear(tuple(names), *map(tuple, found), level - float(middle @ weight))
 
 
-def fitted(tasks: list[Task], strength: float = STRENGTH, margin: float = 0.0) -> Weights:
-    """Weights of the gain and of source-only's accuracy."""
-    numbers, gains, methods, weights = rows_of(tasks)
-    names = tuple(sorted({name for row in numbers for name in row if read(name)}))
-    x = np.array([[row.get(name, 0.0) for name in names] for row in numbers])
-    y = np.clip(gains, -0.25, 0.25)
-    centre, scale, weight, bias = ridge(x, y, weights, strength)
-    left = y - (np.clip((x - centre) / scale, -4, 4) @ weight + bias)
-    extra = {}
-    for method in sorted(set(methods)):
-        own = np.array([m == method for m in methods])
-        extra[method] = float((left[own] * weights[own]).sum() / (weights[own].sum() + SHRUNK))
-    level = level_of(tasks)
-    return Weights(names, centre, scale, weight, bias, extra, margin, level, (-0.1, 0.1), OFFERED)
+def base_of(task: Task) -> dict[str, Any]:
+    """Source-only."""
+    found: dict[str, Any] = task["candidates"]["source_only"]
+    return found
 
 
-def level_of(tasks: list[Task], strength: float = 10.0) -> dict[str, Any]:
-    """Weights of how far the plain estimate of source-only's accuracy is off."""
-    sizes: dict[str, int] = defaultdict(int)
-    for task in tasks:
-        sizes[task["family"]] += 1
-    weights = np.array([1.0 / sizes[task["family"]] for task in tasks])
-    weights *= len(tasks) / weights.sum()
-    rows = []
-    for task in tasks:
-        base = task["candidates"]["source_only"]["seen"]
-        row = described(task["facts"], base, base)
-        rows.append([row.get(name, 0.0) for name in LEVEL])
-    y = np.array(
-        [
-            task["candidates"]["source_only"]["truth"]
-            - guess(task["facts"], task["candidates"]["source_only"]["seen"])
-            for task in tasks
+def gained(task: Task, name: str) -> float:
+    """What a candidate gains over source-only in truth; 0 where there is none."""
+    own = task["candidates"].get(name)
+    return float(own["truth"] - base_of(task)["truth"]) if own else 0.0
+
+
+def fitted(tasks: list[Task], strength: float = STRENGTH) -> Weights:
+    """Weights of each candidate's gain and of source-only's accuracy; every margin closed."""
+    gains = {}
+    for method in METHODS:
+        own = [task for task in tasks if method in task["candidates"]]
+        numbers = [
+            described(t["facts"], base_of(t)["seen"], t["candidates"][method]["seen"]) for t in own
         ]
-    )
-    centre, scale, weight, bias = ridge(np.array(rows), y, weights, strength)
-    return {
-        "names": list(LEVEL), "centre": centre.tolist(), "scale": scale.tolist(),
-        "weight": weight.tolist(), "bias": bias,
-    }  # fmt: skip
+        names = sorted({name for row in numbers for name in row if read(name)})
+        y = np.clip([gained(task, method) for task in own], -0.25, 0.25)
+        gains[method] = ridge(numbers, names, y, even_weights(own), strength)
+    closed = dict.fromkeys(OFFERED, CLOSED)
+    return Weights(gains, closed, level_of(tasks), told_of(tasks), (-0.1, 0.1))
+
+
+def level_of(tasks: list[Task], strength: float = 10.0) -> Linear:
+    """How far the plain estimate of source-only's accuracy is off."""
+    rows = [described(t["facts"], base_of(t)["seen"], base_of(t)["seen"]) for t in tasks]
+    off = [base_of(t)["truth"] - guess(t["facts"], base_of(t)["seen"]) for t in tasks]
+    return ridge(rows, list(LEVEL), np.array(off), even_weights(tasks), strength)
+
+
+def told_of(tasks: list[Task], strength: float = 3.0) -> Linear:
+    """Source-only's accuracy by how far others agree with it."""
+    known = [(task, agreed(task["facts"], views(task))) for task in tasks]
+    known = [(task, numbers) for task, numbers in known if numbers]
+    own = [task for task, _ in known]
+    truth = np.array([base_of(task)["truth"] for task in own])
+    rows = [numbers for _, numbers in known]
+    return ridge(rows, sorted(rows[0]), truth, even_weights(own), strength)
+
+
+def views(task: Task) -> dict[str, Any]:
+    """Every candidate's scores without labels."""
+    return {name: own["seen"] for name, own in task["candidates"].items()}
 
 
 def outcome(task: Task, weights: Weights) -> dict[str, Any]:
     """What is returned on one task, and what that was worth."""
-    seen = {name: own["seen"] for name, own in task["candidates"].items()}
+    seen = views(task)
     made = choose(task["facts"], seen, weights)
     truth = {name: own["truth"] for name, own in task["candidates"].items()}
     base, best = truth["source_only"], max(truth.values())
     returned = truth[made.method or "source_only"]
     gain = made.gains.get(made.method, 0.0)
-    said = estimate(task["facts"], seen["source_only"], gain, weights)
+    said = estimate(task["facts"], seen, gain, weights)
     return {
         "family": task["family"], "source": task["source"], "target": task["target"],
-        "seed": task["seed"], "method": made.method or "source_only", "base": base,
+        "seed": task["seed"], "regime": regime(task["facts"]), "method": made.method or "source_only", "base": base,
         "returned": returned, "best": best, "supervised": task["supervised"],
         "expected": gain, "estimate": said.accuracy, "low": said.low, "high": said.high,
     }  # fmt: skip
@@ -141,21 +150,41 @@ def families(tasks: list[Task]) -> list[str]:
     return sorted({task["family"] for task in tasks})
 
 
-def margin_of(tasks: list[Task], strength: float, most: float) -> float:
-    """The margin that closes most of the gap with at most so many runs harmed, families left out in turn."""
-    found: dict[float, list[dict[str, Any]]] = {float(m): [] for m in MARGINS}
+def margins_of(tasks: list[Task], strength: float, most: float) -> dict[str, float]:
+    """For each regime the margin, so that together they close most with at most so many runs harmed.
+
+    Families are left out in turn: a run is judged by weights from the other families. Of margins that
+    do the same the smallest stands.
+    """
+    gap: dict[str, float] = defaultdict(float)
+    for task in tasks:
+        gap[task["family"]] += task["supervised"] - base_of(task)["truth"]
+    seen: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for family in families(tasks):
-        rest = [t for t in tasks if t["family"] != family]
-        if not rest:
-            continue
-        weights = fitted(rest, strength)
-        for margin, outcomes in found.items():
-            own = replace(weights, margin=margin)
-            outcomes += [outcome(t, own) for t in tasks if t["family"] == family]
-    good = [m for m in found if harmed_runs(found[m]) <= most]
-    if not good:
-        return float(MARGINS[-1])
-    return max(good, key=lambda m: (closure(found[m])["mean"], m))
+        weights = fitted([t for t in tasks if t["family"] != family], strength)
+        for task in (t for t in tasks if t["family"] == family):
+            where = regime(task["facts"])
+            name = OFFERED.get(where, "")
+            own = task["candidates"].get(name)
+            if own is not None:
+                numbers = described(task["facts"], base_of(task)["seen"], own["seen"])
+                expected = weights.gain(name, numbers)
+                gain = gained(task, name)
+                seen[where].append((expected, gain, gain / gap[family]))
+    allowed = int(most * len(tasks) + 1e-9)
+    plans: dict[int, tuple[float, dict[str, float]]] = {0: (0.0, dict.fromkeys(OFFERED, CLOSED))}
+    for where, rows in seen.items():
+        expected, gain, closed = np.array(rows).T
+        new: dict[int, tuple[float, dict[str, float]]] = {}
+        for margin in sorted(MARGINS, reverse=True):
+            taken = expected > margin
+            count, value = int((gain[taken] < -HARM).sum()), float(closed[taken].sum())
+            for before, (so_far, plan) in plans.items():
+                total = before + count
+                if total <= allowed and so_far + value >= new.get(total, (-np.inf,))[0]:
+                    new[total] = (so_far + value, {**plan, where: margin})
+        plans = new
+    return max(plans.values(), key=lambda found: found[0])[1]
 
 
 def harmed(outcomes: list[dict[str, Any]]) -> float:
@@ -198,10 +227,10 @@ def left_out(tasks: list[Task], strength: float, most: float) -> list[dict[str, 
     outcomes: list[dict[str, Any]] = []
     for family in families(tasks):
         rest = [t for t in tasks if t["family"] != family]
-        weights = replace(fitted(rest, strength), margin=margin_of(rest, strength, most))
+        weights = replace(fitted(rest, strength), margins=margins_of(rest, strength, most))
         weights = replace(weights, errors=errors_of(rest, weights, strength))
         outcomes += [
-            {**outcome(t, weights), "margin": weights.margin}
+            {**outcome(t, weights), "margins": weights.margins}
             for t in tasks
             if t["family"] == family
         ]
@@ -213,7 +242,7 @@ def errors_of(tasks: list[Task], weights: Weights, strength: float) -> tuple[flo
     misses = []
     for family in families(tasks):
         rest = [t for t in tasks if t["family"] != family]
-        own = replace(fitted(rest, strength), margin=weights.margin)
+        own = replace(fitted(rest, strength), margins=weights.margins)
         for task in tasks:
             if task["family"] == family:
                 found = outcome(task, own)
@@ -244,7 +273,7 @@ def told(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
         "estimate_error": float(np.abs(misses).mean()),
         "covered": float(np.mean(inside)),
         "returned": dict(sorted(methods.items(), key=lambda item: -item[1])),
-        "margins": {one["family"]: one["margin"] for one in outcomes if "margin" in one},
+        "margins": {one["family"]: one["margins"] for one in outcomes if "margins" in one},
     }
 
 
@@ -272,7 +301,7 @@ def main() -> None:
     parser.add_argument("tasks", type=Path)
     parser.add_argument("--ship", action="store_true")
     parser.add_argument("--strength", type=float, default=STRENGTH)
-    parser.add_argument("--harm", type=float, default=0.005)
+    parser.add_argument("--harm", type=float, default=0.03)
     given = parser.parse_args()
     tasks = [json.loads(line) for line in given.tasks.read_text().splitlines()]
     outcomes = left_out(tasks, given.strength, given.harm)
@@ -283,8 +312,8 @@ def main() -> None:
         print(f"{name:<24}{100 * own['closure']:7.1f} % closed{100 * own['harmed']:7.1f} % harmed")
     if not given.ship:
         return
-    margin = margin_of(tasks, given.strength, given.harm)
-    weights = replace(fitted(tasks, given.strength), margin=margin)
+    margins = margins_of(tasks, given.strength, given.harm)
+    weights = replace(fitted(tasks, given.strength), margins=margins)
     weights = replace(weights, errors=errors_of(tasks, weights, given.strength))
     SHIPPED.parent.mkdir(exist_ok=True)
     note = "Written by benchmarks/adaptation/fit_chooser.py; see there."

@@ -155,7 +155,8 @@ def _gains(page: Adapted) -> Figure:
     axes = figure.add_subplot()
     places = np.arange(len(rows))
     axes.axvline(0, color=INK, linewidth=1)
-    axes.axvline(100 * page.margin, color=OPEN, linewidth=1, linestyle=(0, (3, 3)))
+    if page.margin < 1:
+        axes.axvline(100 * page.margin, color=OPEN, linewidth=1, linestyle=(0, (3, 3)))
     for place, row in zip(places, rows, strict=True):
         if row.over is not None:
             colour = GOOD if row.over > 0 else BAD if row.over < 0 else MUTED

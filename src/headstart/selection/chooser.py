@@ -1,30 +1,61 @@
 """Chooses among adapted classifiers, or for none of them, without one label of the target.
 
-What a validator's score is worth was measured on other families of data sets: a ridge regression from what
-may be known of a candidate without labels to its gain over source-only. The fit is shipped as plain numbers
-(``data/adaptation.json``, written by ``benchmarks/adaptation/fit_chooser.py``) with a margin under which
-the answer is source-only, and with the errors that the same fit made on families it had not seen, from
-which intervals come.
+What a validator's score is worth was measured on other families of data sets: a ridge regression for each
+candidate that may be returned, from what may be known without labels to its gain over source-only. Which
+candidate that is depends on how the domains lie to each other (:func:`regime`): methods that keep the
+classes' shares do harm where the shares differ, and with two classes that can be seen from the direction in
+which the domains' means differ. The fit is shipped as plain numbers (``data/adaptation.json``, written by
+``benchmarks/adaptation/fit_chooser.py``) with the margins under which the answer is source-only, and with
+the errors that the same fit made on families it had not seen, from which intervals come.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from headstart.types import Floats
-
-__all__ = ["Choice", "Estimate", "Weights", "choose", "described", "estimate", "shipped"]
+__all__ = [
+    "CLOSED",
+    "OFFERED",
+    "Choice",
+    "Estimate",
+    "Linear",
+    "Weights",
+    "agreed",
+    "choose",
+    "described",
+    "estimate",
+    "guess",
+    "regime",
+    "shipped",
+]
 
 SHIPPED = Path(__file__).parent / "data" / "adaptation.json"
 Scores = Mapping[str, float]
+EVEN, UNEVEN = 0.14, 0.22
+"""Of two classes: where the domains' means differ less (more) than this along the classes' direction, the
+shares of the classes count as alike (as different). In between nobody knows."""
+OFFERED = {"many": "consensus", "even": "consensus", "uneven": "consensus+prior_means"}
+"""What may be returned unasked, by :func:`regime`; nothing where it is unclear."""
+CLOSED = 1.0
+"""A margin that nothing exceeds."""
+
+
+def regime(facts: Scores) -> str:
+    """How the domains lie to each other: ``many`` classes, or two with ``even``, ``unclear`` or ``uneven`` shares.
+
+    Args:
+        facts: of :func:`headstart.selection.judged.facts_of`.
+    """
+    if np.exp(facts.get("classes", 0.0)) > 2.5:
+        return "many"
+    along = facts.get("along", 0.0)
+    return "even" if along < EVEN else "uneven" if along >= UNEVEN else "unclear"
 
 
 @dataclass(frozen=True)
@@ -59,47 +90,65 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Linear:
+    """A linear function of named numbers.
+
+    Attributes:
+        names: of the numbers, in the order of ``centre``, ``scale`` and ``weight``.
+        centre, scale: by which they are standardised, then cut at four.
+        weight, bias: of the sum.
+    """
+
+    names: tuple[str, ...]
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    weight: tuple[float, ...]
+    bias: float
+
+    def __call__(self, numbers: Scores) -> float:
+        """Its value; a number that is missing counts as 0."""
+        found = np.array([numbers.get(name, 0.0) for name in self.names])
+        scaled = np.clip((found - self.centre) / np.asarray(self.scale), -4, 4)
+        return float(scaled @ np.asarray(self.weight) + self.bias)
+
+
+@dataclass(frozen=True)
 class Weights:
     """A fitted chooser.
 
     Attributes:
-        names: of the numbers it reads, in the order of ``centre``, ``scale`` and ``weight``.
-        centre, scale: by which they are standardised.
-        weight, bias: of the gain, as a share.
-        methods: the mean of what the fit leaves of each method's gain, shrunk; for others 0.
-        margin: expected gain from which a candidate is taken.
-        level: like ``names`` to ``bias``, for how far :func:`guess` is off.
+        gains: candidate → its gain, as a share, from :func:`described`. For others the first stands.
+        margins: regime → expected gain from which its candidate is taken.
+        level: how far :func:`guess` is off, where no consensus was fitted.
+        told: source-only's accuracy from :func:`agreed`, where one was.
         errors: quantiles of the estimate's error on families not seen, from 5 % to 95 %, as shares.
-        offered: candidates that may be returned; empty for all. The others were safe on too few families.
     """
 
-    names: tuple[str, ...]
-    centre: Floats
-    scale: Floats
-    weight: Floats
-    bias: float
-    methods: dict[str, float]
-    margin: float
-    level: dict[str, Any]
+    gains: dict[str, Linear]
+    margins: dict[str, float]
+    level: Linear
+    told: Linear
     errors: tuple[float, float]
-    offered: tuple[str, ...] = ()
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Weights:
+    def from_dict(cls, values: dict[str, object]) -> Weights:
         """Read what :meth:`as_dict` gave."""
-        own = dict(values)
-        for key in ("centre", "scale", "weight"):
-            own[key] = np.asarray(own[key], np.float64)
-        for key in ("names", "errors", "offered"):
-            own[key] = tuple(own[key])
-        return cls(**{key: own[key] for key in cls.__dataclass_fields__})
+        own = json.loads(json.dumps(values))
+        gains = {name: _linear(one) for name, one in own["gains"].items()}
+        level, told = _linear(own["level"]), _linear(own["told"])
+        return cls(gains, own["margins"], level, told, tuple(own["errors"]))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """As plain values."""
-        return {
-            key: value.tolist() if isinstance(value, np.ndarray) else value
-            for key, value in self.__dict__.items()
-        }
+        return asdict(self)
+
+    def gain(self, name: str, numbers: Scores) -> float:
+        """The expected gain of one candidate over source-only, as a share."""
+        return self.gains.get(name, next(iter(self.gains.values())))(numbers)
+
+
+def _linear(values: dict[str, object]) -> Linear:
+    return Linear(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})  # type: ignore[arg-type]
 
 
 @cache
@@ -121,17 +170,7 @@ def described(facts: Scores, base: Scores, own: Scores) -> dict[str, float]:
         out[f"own.{name}"] = float(value)
         if name in base:
             out[f"gain.{name}"] = float(value) - float(base[name])
-    moved = own.get("moved", 0.0)
-    out["moved.doubt"] = moved * (1.0 - facts.get("confidence", 1.0))
-    out["moved.shift"] = moved * (facts.get("auroc", 0.5) - 0.5)
     return out
-
-
-def predicted(weights: Weights, method: str, numbers: Scores) -> float:
-    """The expected gain of one candidate, as a share."""
-    found = np.array([numbers.get(name, 0.0) for name in weights.names])
-    scaled = np.clip((found - weights.centre) / weights.scale, -4, 4)
-    return float(scaled @ weights.weight + weights.bias + weights.methods.get(method, 0.0))
 
 
 def choose(
@@ -140,63 +179,84 @@ def choose(
     weights: Weights | None = None,
     asked: Sequence[str] = (),
 ) -> Choice:
-    """Take the candidate with the largest expected gain, or source-only.
+    """Take the candidate for how the domains lie, if it is expected to gain enough, or source-only.
 
     Args:
         facts: of the domains.
         seen: candidate → its scores; ``source_only`` among them.
         weights: instead of those that are shipped.
-        asked: candidates that the user has named, which may all be returned; empty: those offered.
+        asked: candidates that the user has named, which may all be returned; empty: the regime's.
     """
     weights = weights or shipped()
     base = seen["source_only"]
     gains = {
-        name: predicted(weights, name, described(facts, base, own))
+        name: weights.gain(name, described(facts, base, own))
         for name, own in seen.items()
         if name != "source_only"
     }
-    offered = asked or weights.offered
-    allowed = [name for name in gains if not offered or name in offered]
-    best = max(allowed, key=lambda name: (gains[name], name), default="")
-    if not best:
-        why = "No candidate that may be returned could be fitted, or each looks like a collapse."
-        return Choice("", gains, weights.margin, why)
-    points = 100 * gains[best]
-    if gains[best] <= weights.margin:
+    where = regime(facts)
+    offered = asked or (OFFERED.get(where, ""),)
+    margin = weights.margins.get(where, weights.margins["even"] if asked else CLOSED)
+    best = max((n for n in gains if n in offered), key=lambda n: (gains[n], n), default="")
+    name, points = best.replace("_", " "), 100 * gains.get(best, 0.0)
+    if best and gains[best] > margin:
+        why = f"By scores without labels, {name} is expected to gain {points:.1f} points over source-only."
+        return Choice(best, gains, margin, why)
+    if where == "unclear" and not asked:
         why = (
-            f"The best candidate, {best.replace('_', ' ')}, is expected to change the accuracy by "
-            f"{points:+.1f} points; {100 * weights.margin:.1f} are asked for before source-only is given up."
+            "The domains' means differ partly along the direction that tells the classes apart (cosine "
+            f"{facts['along']:.2f}), so the classes' shares may differ: elsewhere no method was safe then."
         )
-        return Choice("", gains, weights.margin, why)
-    name = best.replace("_", " ")
-    why = f"By scores without labels, {name} is expected to gain {points:.1f} points over source-only."
-    return Choice(best, gains, weights.margin, why)
+    elif not best:
+        why = "No candidate that may be returned could be fitted, or each looks like a collapse."
+    else:
+        why = (
+            f"The best candidate, {name}, is expected to change the accuracy by {points:+.1f} points; more "
+            f"than {100 * margin:.1f} are asked for before source-only is given up."
+        )
+    return Choice("", gains, margin, why)
 
 
 def guess(facts: Scores, base: Scores) -> float:
-    """The plain estimate of source-only's accuracy, which ``level`` corrects: the mean of ATC's, DoC's and
+    """A plain estimate of source-only's accuracy, which ``level`` corrects: the mean of ATC's, DoC's and
     the mean confidence."""
     return (float(base["atc"]) + float(base["doc"]) + float(facts["confidence"])) / 3
 
 
+def agreed(facts: Scores, seen: Mapping[str, Scores]) -> dict[str, float]:
+    """What source-only's accuracy is read from: the share of its answers that self-training leaves as they
+    are, how sharp and even the consensus answers (BNM), and the accuracy of chance.
+
+    A classifier's own confidence says little about a domain far away; that classifiers which have seen the
+    domain differ from it says more. Empty where no consensus was fitted.
+    """
+    if not {"consensus", "self_training"} <= set(seen):
+        return {}
+    return {
+        "stays": 1.0 - float(seen["self_training"]["moved"]),
+        "consensus.bnm": float(seen["consensus"]["bnm"]),
+        "chance": float(np.exp(-facts.get("classes", 0.0))),
+    }
+
+
 def estimate(
-    facts: Scores, base: Scores, gain: float = 0.0, weights: Weights | None = None
+    facts: Scores, seen: Mapping[str, Scores], gain: float = 0.0, weights: Weights | None = None
 ) -> Estimate:
     """The accuracy on the target of source-only, and of what is expected to gain on it.
 
     Args:
         facts: of the domains.
-        base: source-only's scores.
+        seen: candidate → its scores; ``source_only`` among them.
         gain: expected of the returned candidate.
         weights: instead of those that are shipped.
     """
     weights = weights or shipped()
-    level = weights.level
-    numbers = described(facts, base, base)
-    found = np.array([numbers.get(name, 0.0) for name in level["names"]])
-    scaled = np.clip((found - np.asarray(level["centre"])) / np.asarray(level["scale"]), -4, 4)
-    value = guess(facts, base) + float(scaled @ np.asarray(level["weight"]) + level["bias"]) + gain
+    base, numbers = seen["source_only"], agreed(facts, seen)
+    if numbers:
+        value = weights.told(numbers)
+    else:
+        value = guess(facts, base) + weights.level(described(facts, base, base))
     floor = 1.0 / max(np.exp(facts.get("classes", 0.0)), 1.0) / 2
-    value = min(max(value, floor), 1.0)
+    value = min(max(value + gain, floor), 1.0)
     low, high = weights.errors
     return Estimate(value, max(0.0, value + low), min(1.0, value + high))

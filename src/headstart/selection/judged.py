@@ -14,7 +14,7 @@ from headstart.selection.validators.base import Seen
 if TYPE_CHECKING:
     from headstart.types import Floats, Ints
 
-__all__ = ["FOLDER", "facts_of", "seen_by", "shape"]
+__all__ = ["FOLDER", "along", "facts_of", "seen_by", "shape"]
 
 FOLDER = "selection.validators"
 
@@ -98,4 +98,22 @@ def facts_of(domains: Domains, reference: Head, accuracy: float, auroc: float) -
         "tilted": float(np.abs(own - said).sum() / 2),
         "classes": float(np.log(classes)),
         "rows": float(np.log(len(domains.target))),
+        "along": along(domains),
     }
+
+
+def along(domains: Domains) -> float:
+    """How far the means of the two domains differ along the directions in which the classes differ.
+
+    The length of the projection of ``mean_t - mean_s`` on the span of the classes' means in the source, as a
+    share of its own length, 0 to 1; with two classes the absolute cosine between the two directions. If
+    only the classes' shares differed it would be 1, as ``mean_t = Σ p_t(k) mean_k`` (the first moment of
+    Zhang et al. 2013, eq. 5); a direction that has nothing to do with the classes gives about
+    ``sqrt((classes - 1) / d)``.
+    """
+    rows, labels = np.asarray(domains.source, np.float64), domains.labels
+    means = np.stack([rows[labels == k].mean(axis=0) for k in np.unique(labels)])
+    moved = domains.target.mean(axis=0) - rows.mean(axis=0)
+    spread = (means - means.mean(axis=0)).T
+    found = spread @ np.linalg.lstsq(spread, moved, rcond=None)[0]
+    return float(np.linalg.norm(found) / max(float(np.linalg.norm(moved)), 1e-12))

@@ -286,7 +286,7 @@ class Search:
         if best is not None and name not in plan.methods:
             judged = min(best.judged, bench.judged_by(name))
             gain, eager = method.relative_gain, plan.budget is not None
-            view = prospect(name, self._reached(best), judged, gain, eager=eager)
+            view = prospect(name, self.reached(best), judged, gain, eager=eager)
             if not view.go:
                 self.skip(name, view.why)
                 return None
@@ -342,7 +342,7 @@ class Search:
         most, passes = len(bench.folds_for(name)), [bench.passes(name)]
         for folds in range(most - 1, 0, -1):
             judged = min(best.judged if best else 0, bench.judged_by(name, folds))
-            if best and not prospect(name, self._reached(best), judged, gain, eager=True).go:
+            if best and not prospect(name, self.reached(best), judged, gain, eager=True).go:
                 break
             passes.append(bench.passes(name, folds))
         found = allot(left, recipe.epochs, recipe.views, fixed, each, passes)
@@ -402,7 +402,7 @@ class Search:
         )
         return wins
 
-    def _reached(self, trial: Trial) -> float:
+    def reached(self, trial: Trial) -> float:
         """The share of what can be had that a trial has; of numbers, of their variance."""
         task = self.bench.task
         if task.name != "regress":

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AGREEING",
+    "AGREEING_MANY",
     "CHAINS",
     "CONSENSUS",
     "FAMILIES",
+    "RESHARED",
     "SOURCE_ONLY",
     "Candidate",
     "Evidence",
@@ -57,9 +59,14 @@ CHAINS = tuple(
     )
 )
 """Two methods in a row: the second starts from the head of the first."""
-AGREEING = ("self_training", *CHAINS[:4])
+_SELF_TRAINED = ("self_training", *CHAINS[:5])
+AGREEING = (*_SELF_TRAINED, "gfk", "tca", "bda")
+AGREEING_MANY = (*_SELF_TRAINED, "standardise+shot", "nrc", "tca")
+"""The same for more than two classes, where clusters of the target tell more."""
 CONSENSUS = "consensus"
 """The mean of several candidates' logits, each brought to one spread: what they agree on counts."""
+RESHARED = f"{CONSENSUS}+prior_means"
+"""The same where the class shares seem to differ: its bias is moved to shares in between."""
 LARGEST = 1e6
 FLAT = 1e-4
 """A feature whose spread is less than this share of the mean spread counts as one that never changes."""
@@ -220,7 +227,8 @@ def names(modality: str) -> list[tuple[str, str]]:
             method = registry.load(f"methods.{family}", name).Method
             if modality in (*method.modalities, "") and method.unasked:
                 out.append((family, name))
-    return [*out, *(("chain", name) for name in CHAINS), ("mean", CONSENSUS)]
+    chains = [("chain", name) for name in CHAINS]
+    return [*out, *chains, ("mean", CONSENSUS), ("chain", RESHARED)]
 
 
 def family_of(name: str) -> str:
@@ -232,8 +240,8 @@ def family_of(name: str) -> str:
     if name == CONSENSUS:
         return "mean"
     if "+" in name:
-        for part in name.split("+"):
-            if family_of(part) in ("mean", "adapt"):
+        for place, part in enumerate(name.split("+")):
+            if family_of(part) in ("adapt", "mean" if place else "adapt"):
                 raise UsageError(f"{part} can't be part of a chain.", "Type: --method centre+shot")
         return "chain"
     known = {n: family for family in FAMILIES for n in registry.names(f"methods.{family}")}
@@ -268,8 +276,7 @@ def fitted(
     family = family_of(name)
     head: Head
     if family == "mean":
-        found = [fitted(part, domains, settings, made) for part in AGREEING]
-        head = _mean([one.evened(domains.target) for one in found])
+        head = _mean([one.evened(domains.target) for one in _agreeing(domains, settings, made)])
     elif family == "chain":
         before, _, last = name.rpartition("+")
         start = fitted(before, domains, settings, made)
@@ -282,6 +289,20 @@ def fitted(
         raise HeadstartError(f"{name} gave a classifier without bounds.")
     made[name] = head
     return head
+
+
+def _agreeing(domains: Domains, settings: Settings, made: dict[str, Head]) -> list[Head]:
+    """The heads that the consensus is made of; one that can't be had is left out, unless most are."""
+    parts = AGREEING if domains.classes == 2 else AGREEING_MANY
+    found, failed = [], None
+    for part in parts:
+        try:
+            found.append(fitted(part, domains, settings, made))
+        except (HeadstartError, ArithmeticError, np.linalg.LinAlgError) as error:
+            failed = error
+    if failed is not None and 2 * len(found) <= len(parts):
+        raise failed
+    return found
 
 
 def _one(family: str, name: str, domains: Domains, settings: Settings) -> Head:

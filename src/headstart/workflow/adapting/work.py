@@ -189,10 +189,9 @@ class Work:
 
     def _expected(self) -> dict[str, Estimate]:
         """The accuracy on the target that each candidate is expected to have."""
-        base = self.seen[SOURCE_ONLY]
-        out = {SOURCE_ONLY: estimate(self.facts, base)}
+        out = {SOURCE_ONLY: estimate(self.facts, self.seen)}
         for name, gain in self.choice.gains.items():
-            out[name] = estimate(self.facts, base, gain)
+            out[name] = estimate(self.facts, self.seen, gain)
         return out
 
     def _final(self) -> Head:
