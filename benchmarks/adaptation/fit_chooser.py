@@ -40,11 +40,34 @@ STRENGTH = 300.0
 """Ridge penalty, in rows of weight one."""
 HARM = 0.01
 """A task is harmed when the accuracy falls by more than a point."""
-MARGINS = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, CLOSED)
+MARGINS = (
+    0.0,
+    0.005,
+    0.01,
+    0.015,
+    0.02,
+    0.03,
+    0.04,
+    0.05,
+    0.06,
+    0.07,
+    0.08,
+    0.09,
+    0.1,
+    0.11,
+    CLOSED,
+)
 QUANTILES = (0.05, 0.95)
 LEVEL = ("task.tilted", "own.entropy", "own.atc")
 """What the plain estimate of the accuracy is corrected by: few numbers, as there are seven families."""
-FACTS = ("task.tilted", "task.auroc", "task.accuracy", "task.confidence", "task.classes", "task.along")
+FACTS = (
+    "task.tilted",
+    "task.auroc",
+    "task.accuracy",
+    "task.confidence",
+    "task.classes",
+    "task.along",
+)
 METHODS = tuple(dict.fromkeys(OFFERED.values()))
 """Candidates that may be returned; the others are fitted and shown."""
 Task = dict[str, Any]
@@ -64,7 +87,9 @@ def read(name: str) -> bool:
     return name.startswith("gain.") or name in FACTS
 
 
-def ridge(rows: list[dict[str, float]], names: list[str], y: Any, weights: Any, strength: float) -> Linear:
+def ridge(
+    rows: list[dict[str, float]], names: list[str], y: Any, weights: Any, strength: float
+) -> Linear:
     """Weighted ridge regression on standardised numbers."""
     x = np.array([[row.get(name, 0.0) for name in names] for row in rows])
     share = weights / weights.sum()

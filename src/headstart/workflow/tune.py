@@ -8,8 +8,8 @@ from typing import Any
 
 from headstart.methods.base import Recipe, configure, searched
 from headstart.registry import load
-from headstart.selection.worth import prospect
 from headstart.selection.halving import Range, affordable, corrected, draw, survivors
+from headstart.selection.worth import prospect
 from headstart.workflow.forecast import forecast
 from headstart.workflow.search import Search
 from headstart.workflow.trials import Trial, glance, trained
