@@ -144,6 +144,18 @@ def test_without_a_budget_or_without_time_nothing_is_tried(tmp_path, monkeypatch
     assert "s are left" in short.search.skipped[-1]["why"]
 
 
+def test_texts_are_left_alone_where_held_out_rows_could_not_show_a_gain(tmp_path, monkeypatch):
+    few = World(tmp_path / "few", monkeypatch)
+    few.search.bench.modality, few.search.bench.task = "text", SimpleNamespace(name="classify")
+    assert tune(few.search, few.best) is few.best and not few.looked
+    assert "would not show" in few.search.skipped[-1]["why"]
+    many = World(tmp_path / "many", monkeypatch)
+    many.search.bench.modality, many.search.bench.task = "text", SimpleNamespace(name="classify")
+    many.best.judged = 100 * ROWS
+    tune(many.search, many.best)
+    assert many.looked
+
+
 def test_a_killed_search_goes_on_to_the_same_trials(tmp_path, monkeypatch):
     whole = World(tmp_path / "whole", monkeypatch)
     tune(whole.search, whole.best)
