@@ -174,14 +174,14 @@ def test_neighbours_of_the_target_by_the_plain_way():
         assert set(domains.target_neighbours[row]) == set(np.argsort(-near[row])[:10])
 
 
-def collapse(before: np.ndarray, after: np.ndarray) -> list[str]:
+def collapse(before: np.ndarray, after: np.ndarray, growing: bool = False) -> list[str]:
     """Alarms of a change in probabilities, which heads on one-hot rows can say exactly."""
     rows, classes = before.shape
     heads = [Head(np.log(np.maximum(p, 1e-9)).T, np.zeros(classes)) for p in (before, after)]
     domains = Domains(np.eye(rows), np.arange(rows) % classes, np.eye(rows), classes)
     held, labels = np.eye(rows), np.arange(rows) % classes
     seen = Seen(heads[1], heads[0], domains, held, labels, np.ones(rows), lambda d: d.source_only)
-    return alarms(seen, [f"kind {k}" for k in range(classes)])
+    return alarms(seen, [f"kind {k}" for k in range(classes)], growing)
 
 
 def answers(counts: list[int], top: float = 0.8) -> np.ndarray:
@@ -207,6 +207,13 @@ def test_a_class_that_took_over_is_named():
     assert sum("has vanished" in one for one in said) == 2
     assert any(one.startswith("kind 2 has taken over") for one in said)
     assert any("answers have narrowed" in one for one in said)
+
+
+def test_a_class_that_was_meant_to_grow_may_but_none_may_vanish():
+    assert collapse(answers([80, 40]), answers([30, 90]))
+    assert not collapse(answers([80, 40]), answers([30, 90]), growing=True)
+    (said,) = collapse(answers([80, 40]), answers([1, 119]), growing=True)
+    assert "has vanished" in said
 
 
 def test_a_class_that_grew_beyond_reason_is_named():

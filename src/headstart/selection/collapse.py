@@ -28,7 +28,7 @@ NARROW = 0.6
 """The answers have narrowed when their common entropy falls below this share of what it was."""
 
 
-def alarms(seen: Seen, names: Sequence[str] = ()) -> list[str]:
+def alarms(seen: Seen, names: Sequence[str] = (), growing: bool = False) -> list[str]:
     """Sentences on what looks like a collapse of a candidate; an empty list when nothing does.
 
     They compare the candidate's answers on the target with those of the source-only head. Shares of
@@ -38,6 +38,7 @@ def alarms(seen: Seen, names: Sequence[str] = ()) -> list[str]:
     Args:
         seen: the candidate.
         names: of the classes; by default their numbers.
+        growing: classes may grow, as the candidate was asked to give them larger shares.
     """
     rows, classes = seen.target.shape
     before = seen.reference.probabilities(seen.domains.target)
@@ -52,6 +53,8 @@ def alarms(seen: Seen, names: Sequence[str] = ()) -> list[str]:
         )
         if old[k] - new[k] > noise[k] and new[k] <= GONE * old[k]:
             found.append(f"{called[k]} has vanished: {change}.")
+        elif growing:
+            continue
         elif new[k] > 0.5 and new[k] - old[k] > max(TAKEN, noise[k]):
             found.append(f"{called[k]} has taken over: {change}.")
         elif new[k] - old[k] > max(0.1, noise[k]) and new[k] > GROWN * old[k]:

@@ -13,13 +13,13 @@ from headstart.data.sealed import Labels
 from headstart.data.split import assign
 from headstart.errors import DataError
 from headstart.methods.domains import Head
-from headstart.selection.chooser import Choice, Estimate, choose, estimate
+from headstart.selection.chooser import Choice, Estimate, choose, estimate, regime
 from headstart.selection.collapse import alarms
 from headstart.selection.judged import facts_of, seen_by
 from headstart.selection.validators.base import Seen
 from headstart.types import Finding, Reporter
 from headstart.workflow.adapting import candidates, judge
-from headstart.workflow.adapting.candidates import SOURCE_ONLY, Candidate, Evidence
+from headstart.workflow.adapting.candidates import RESHARED, SOURCE_ONLY, Candidate, Evidence
 from headstart.workflow.adapting.plan import AdaptPlan
 from headstart.workflow.adapting.save import save_bundle
 from headstart.workflow.domains import Domain, Domains
@@ -159,6 +159,7 @@ class Work:
         seen = {}
         told = {}
         settings = self.plan.settings
+        uneven = regime(self.facts) == "uneven"
         everyone = [(SOURCE_ONLY, "", ready.reference)]
         everyone += [(c.name, c.family, c.head) for c in found if c.head is not None]
         with self.reporter.step("Judging without labels", len(everyone)) as step:
@@ -170,7 +171,8 @@ class Work:
                 )
                 rest = (ready.held, ready.held_labels, weights, again)
                 seen[name] = seen_by(head, ready.reference, ready.domains, *rest, skip=SLOW)
-                told[name] = alarms(Seen(head, ready.reference, ready.domains, *rest))
+                own = Seen(head, ready.reference, ready.domains, *rest)
+                told[name] = alarms(own, growing=name == RESHARED and uneven)
                 step.advance()
         return seen, told
 
