@@ -148,7 +148,9 @@ class Work:
     def _fitted(self) -> list[Candidate]:
         plan = self.plan
         asked = [(candidates.family_of(name), name) for name in plan.methods]
-        methods = asked or candidates.names(self.data.modality.replace("table", "array"))
+        known = candidates.names(self.data.modality.replace("table", "array"))
+        alone = len(self.data.sources) < 2
+        methods = asked or [one for one in known if not (alone and one[1] == "weight_sources")]
         return candidates.fit_all(self.evidence, methods, plan.settings, self.reporter, self.left)
 
     def _judged(
