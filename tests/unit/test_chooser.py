@@ -60,6 +60,14 @@ def test_the_direction_of_the_means_decides_what_may_be_returned(
         assert chosen.margin == CLOSED
 
 
+def test_several_sources_of_two_classes_are_left_alone() -> None:
+    given = facts() | {"sources": 2.0}
+    found = choose(given, seen(), weights())
+    assert not found.method and "several sources" in found.why
+    assert choose(given, seen(), weights(), asked=["tent"]).method == "tent"
+    assert choose(facts(TEN) | {"sources": 2.0}, seen(), weights()).method == "consensus"
+
+
 def test_what_is_not_offered_is_not_returned_unless_it_was_named() -> None:
     assert choose(facts(), seen(), weights()).method == "consensus"
     assert choose(facts(), seen(), weights(), asked=["tent"]).method == "tent"

@@ -41,19 +41,24 @@ EVEN, UNEVEN = 0.14, 0.22
 """Of two classes: where the domains' means differ less (more) than this along the classes' direction, the
 shares of the classes count as alike (as different). In between nobody knows."""
 OFFERED = {"many": "consensus", "even": "consensus", "uneven": "consensus+prior_means"}
-"""What may be returned unasked, by :func:`regime`; nothing where it is unclear."""
+"""What may be returned unasked, by :func:`regime`; nothing where it is unclear, nor from several sources of two
+classes, where the consensus did harm and no chooser was fitted."""
 CLOSED = 1.0
 """A margin that nothing exceeds."""
 
 
 def regime(facts: Scores) -> str:
-    """How the domains lie to each other: ``many`` classes, or two with ``even``, ``unclear`` or ``uneven`` shares.
+    """How the domains lie to each other.
+
+    ``many`` classes, or two with ``even``, ``unclear`` or ``uneven`` shares, or two and ``several`` sources.
 
     Args:
         facts: of :func:`headstart.selection.judged.facts_of`.
     """
     if np.exp(facts.get("classes", 0.0)) > 2.5:
         return "many"
+    if facts.get("sources", 1.0) > 1:
+        return "several"
     along = facts.get("along", 0.0)
     return "even" if along < EVEN else "uneven" if along >= UNEVEN else "unclear"
 
@@ -206,6 +211,11 @@ def choose(
         why = (
             "The domains' means differ partly along the direction that tells the classes apart (cosine "
             f"{facts['along']:.2f}), so the classes' shares may differ: elsewhere no method was safe then."
+        )
+    elif where == "several" and not asked:
+        why = (
+            "With several sources and two classes no method was safe elsewhere: the sources' shares of the "
+            "classes differ among themselves. A single source may be adapted."
         )
     elif not best:
         why = "No candidate that may be returned could be fitted, or each looks like a collapse."

@@ -99,6 +99,7 @@ def facts_of(domains: Domains, reference: Head, accuracy: float, auroc: float) -
         "classes": float(np.log(classes)),
         "rows": float(np.log(len(domains.target))),
         "along": along(domains),
+        "sources": float(max(len(np.unique(domains.origins)), 1)),
     }
 
 
