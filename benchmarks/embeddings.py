@@ -1,6 +1,6 @@
 """Features of 10,000 sentences from a CSV, against sentence-transformers' ``encode``.
 
-    python benchmarks/embeddings.py TEXTS --rivals PYTHON --model FOLDER [--rounds 3] [--threads 1]
+    python benchmarks/embeddings.py TEXTS --rivals PYTHON --model FOLDER [--rounds 3]
 
 TEXTS holds JSON lines {text, label}: ``sst2_train``, ``trec_train`` and ``mr_all`` (``.jsonl.gz``).
 10,000 distinct sentences of them are drawn and written as a CSV, which headstart (``minilm_l6``, an
