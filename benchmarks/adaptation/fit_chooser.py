@@ -40,23 +40,7 @@ STRENGTH = 300.0
 """Ridge penalty, in rows of weight one."""
 HARM = 0.01
 """A task is harmed when the accuracy falls by more than a point."""
-MARGINS = (
-    0.0,
-    0.005,
-    0.01,
-    0.015,
-    0.02,
-    0.03,
-    0.04,
-    0.05,
-    0.06,
-    0.07,
-    0.08,
-    0.09,
-    0.1,
-    0.11,
-    CLOSED,
-)
+MARGINS = (*(n / 200 for n in range(4)), *(n / 100 for n in range(2, 12)), CLOSED)
 QUANTILES = (0.05, 0.95)
 LEVEL = ("task.tilted", "own.entropy", "own.atc")
 """What the plain estimate of the accuracy is corrected by: few numbers, as there are seven families."""

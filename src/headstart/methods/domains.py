@@ -19,7 +19,7 @@ from headstart.tasks.classify import softmax
 if TYPE_CHECKING:
     from headstart.types import Array, Floats, Ints
 
-__all__ = ["Domains", "Head"]
+__all__ = ["Domains", "Head", "class_means"]
 
 STEPS = 300
 """Most steps of the solver for one head."""
@@ -98,6 +98,12 @@ class Head:
     def scaled(self, temperature: float) -> Head:
         """The same answers with probabilities softened by a temperature."""
         return Head(self.weight / temperature, self.bias / temperature)
+
+
+def class_means(features: Array, labels: Array, classes: int) -> Floats:
+    """The mean of each class's rows, float64 (classes, d); every class has a row."""
+    rows = np.asarray(features, np.float64)
+    return np.stack([rows[labels == k].mean(axis=0) for k in range(classes)])
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -110,6 +111,12 @@ class Linear:
     weight: tuple[float, ...]
     bias: float
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Linear:
+        """Read what ``asdict`` gave."""
+        vectors = {key: tuple(values[key]) for key in ("names", "centre", "scale", "weight")}
+        return cls(**vectors, bias=float(values["bias"]))
+
     def __call__(self, numbers: Scores) -> float:
         """Its value; a number that is missing counts as 0."""
         found = np.array([numbers.get(name, 0.0) for name in self.names])
@@ -136,24 +143,19 @@ class Weights:
     errors: tuple[float, float]
 
     @classmethod
-    def from_dict(cls, values: dict[str, object]) -> Weights:
+    def from_dict(cls, values: dict[str, Any]) -> Weights:
         """Read what :meth:`as_dict` gave."""
-        own = json.loads(json.dumps(values))
-        gains = {name: _linear(one) for name, one in own["gains"].items()}
-        level, told = _linear(own["level"]), _linear(own["told"])
-        return cls(gains, own["margins"], level, told, tuple(own["errors"]))
+        gains = {name: Linear.from_dict(one) for name, one in values["gains"].items()}
+        level, told = Linear.from_dict(values["level"]), Linear.from_dict(values["told"])
+        return cls(gains, values["margins"], level, told, tuple(values["errors"]))
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
 
     def gain(self, name: str, numbers: Scores) -> float:
         """The expected gain of one candidate over source-only, as a share."""
         return self.gains.get(name, next(iter(self.gains.values())))(numbers)
-
-
-def _linear(values: dict[str, object]) -> Linear:
-    return Linear(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})  # type: ignore[arg-type]
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart import registry
-from headstart.methods.domains import Domains, Head
+from headstart.methods.domains import Domains, Head, class_means
 from headstart.selection.validators.base import Seen
 
 if TYPE_CHECKING:
@@ -112,9 +112,9 @@ def along(domains: Domains) -> float:
     Zhang et al. 2013, eq. 5); a direction that has nothing to do with the classes gives about
     ``sqrt((classes - 1) / d)``.
     """
-    rows, labels = np.asarray(domains.source, np.float64), domains.labels
-    means = np.stack([rows[labels == k].mean(axis=0) for k in np.unique(labels)])
-    moved = domains.target.mean(axis=0) - rows.mean(axis=0)
+    means = class_means(domains.source, domains.labels, domains.classes)
+    here, there = (np.asarray(x, np.float64).mean(axis=0) for x in (domains.source, domains.target))
+    moved = there - here
     spread = (means - means.mean(axis=0)).T
     found = spread @ np.linalg.lstsq(spread, moved, rcond=None)[0]
     return float(np.linalg.norm(found) / max(float(np.linalg.norm(moved)), 1e-12))

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy.special import softmax
 
 from headstart.methods.align.base import Align, Domains, Head, param
+from headstart.methods.domains import class_means
+from headstart.tasks.classify import softmax
 
 if TYPE_CHECKING:
     from headstart.types import Array, Floats
@@ -42,14 +43,19 @@ def estimate(source: Array, labels: Array, target: Array, classes: int) -> Float
     """
     from scipy.optimize import nnls
 
-    rows = np.asarray(source, np.float64)
-    means = np.stack([rows[labels == k].mean(axis=0) for k in range(classes)])
+    means = class_means(source, labels, classes)
     aim = np.asarray(target, np.float64).mean(axis=0)
     centre = means.mean(axis=0)
     weight = 1e4 * max(float(np.abs(means - centre).max()), 1e-12)
     left = np.vstack([(means - centre).T, np.full((1, classes), weight)])
     found = nnls(left, np.concatenate([aim - centre, [weight]]))[0]
     shares: Floats = found / found.sum()
+    return shares
+
+
+def answered(logits: Array) -> Floats:
+    """About the shares of the classes in the answers, (c,), smooth in the logits."""
+    shares: Floats = softmax(SHARP * logits).mean(axis=0)
     return shares
 
 
@@ -62,12 +68,12 @@ def resharing(head: Head, features: Array, shares: Array) -> Head:
         shares: (c,), above 0.
     """
     even = head.evened(features)
-    logits = SHARP * even.logits(features)
+    logits = even.logits(features)
     step = np.zeros(len(shares))
     for _ in range(STEPS):
-        said = softmax(logits + step, axis=1).mean(axis=0)
-        step += np.clip(np.log(shares) - np.log(np.maximum(said, 1e-9)), -1, 1)
-    return Head(even.weight, even.bias + (step - step.mean()) / SHARP)
+        said = np.maximum(answered(logits + step), 1e-9)
+        step += np.clip(np.log(shares) - np.log(said), -1, 1) / SHARP
+    return Head(even.weight, even.bias + step - step.mean())
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,7 @@ class Method(Align):
     def align(self, domains: Domains) -> Head:
         """The head it starts from, with its bias moved."""
         head = domains.source_only
-        logits = SHARP * head.evened(domains.target).logits(domains.target)
-        said = softmax(logits, axis=1).mean(axis=0)
+        said = answered(head.evened(domains.target).logits(domains.target))
         found = estimate(domains.source, domains.labels, domains.target, domains.classes)
         shares = said + self.strength * (found - said)
         least = 0.5 / max(len(domains.target), 1)

@@ -61,8 +61,9 @@ CHAINS = tuple(
 """Two methods in a row: the second starts from the head of the first."""
 _SELF_TRAINED = ("self_training", *CHAINS[:5])
 AGREEING = (*_SELF_TRAINED, "gfk", "tca", "bda")
+"""What the consensus of two classes is made of."""
 AGREEING_MANY = (*_SELF_TRAINED, "standardise+shot", "nrc", "tca")
-"""The same for more than two classes, where clusters of the target tell more."""
+"""The same for more classes, where clusters of the target tell more."""
 CONSENSUS = "consensus"
 """The mean of several candidates' logits, each brought to one spread: what they agree on counts."""
 RESHARED = f"{CONSENSUS}+prior_means"
