@@ -1,11 +1,12 @@
 """Fits what ``adapt`` chooses by, and says how well it chooses on families of data sets it has not seen.
 
-    python benchmarks/adaptation/fit_chooser.py TASKS.jsonl [--ship]
+    python benchmarks/adaptation/fit_chooser.py TASKS.jsonl [--practice PRACTICE.jsonl] [--ship]
 
-TASKS.jsonl is what ``tasks.py`` wrote. For each family in turn the chooser (see
-``headstart/selection/chooser.py``) is fitted on the other families, its margin included, and then chooses for
-this one: no figure below comes from a family that the choice was fitted on. With --ship the weights fitted on
-all families replace those in the package.
+TASKS.jsonl is what ``tasks.py`` wrote, PRACTICE.jsonl what ``practice.py`` did. For each family in turn the
+chooser (see ``headstart/selection/chooser.py``) is fitted on the other families, its margin included, and then
+chooses for this one: no figure below comes from a family that the choice was fitted on, and pairs drawn from a
+family for practice are left out with it. Practice pairs are fitted on and counted in no figure and no margin.
+With --ship the weights fitted on all families replace those in the package.
 """
 
 from __future__ import annotations
@@ -57,13 +58,31 @@ METHODS = tuple(dict.fromkeys(OFFERED.values()))
 Task = dict[str, Any]
 
 
+def group_of(task: Task) -> str:
+    """What counts as one family in a fit: a family, what was drawn from one, or all tables for practice."""
+    if not task.get("practice"):
+        return str(task["family"])
+    table = task["family"].startswith("table_")
+    return "tables" if table else f"{task['family']}, drawn"
+
+
 def even_weights(tasks: list[Task]) -> Any:
     """Weights by which families count the same, with a mean of 1."""
     sizes: dict[str, int] = defaultdict(int)
     for task in tasks:
-        sizes[task["family"]] += 1
-    weights = np.array([1.0 / sizes[task["family"]] for task in tasks])
+        sizes[group_of(task)] += 1
+    weights = np.array([1.0 / sizes[group_of(task)] for task in tasks])
     return weights * len(tasks) / weights.sum()
+
+
+def natural(task: Task) -> bool:
+    """Whether a run is as a user's might be: a family's, or two classes of a pair as they come."""
+    return not task.get("practice") or str(task.get("drawn", "")).endswith("@0.0")
+
+
+def counted(tasks: list[Task]) -> list[Task]:
+    """Without those for practice."""
+    return [task for task in tasks if not task.get("practice")]
 
 
 def read(name: str) -> bool:
@@ -104,7 +123,9 @@ def fitted(tasks: list[Task], strength: float = STRENGTH) -> Weights:
     """Weights of each candidate's gain and of source-only's accuracy; every margin closed."""
     gains = {}
     for method in METHODS:
-        own = [task for task in tasks if method in task["candidates"]]
+        own = [task for task in tasks if method in task["candidates"] and fits(task, method)]
+        if not own:
+            continue
         numbers = [
             described(t["facts"], base_of(t)["seen"], t["candidates"][method]["seen"]) for t in own
         ]
@@ -113,6 +134,11 @@ def fitted(tasks: list[Task], strength: float = STRENGTH) -> Weights:
         gains[method] = ridge(numbers, names, y, even_weights(own), strength)
     closed = dict.fromkeys(OFFERED, CLOSED)
     return Weights(gains, closed, level_of(tasks), told_of(tasks), (-0.1, 0.1))
+
+
+def fits(task: Task, method: str) -> bool:
+    """Whether a candidate's gain is learned from this run: those of its own regime, for the first from all."""
+    return method == METHODS[0] or OFFERED.get(regime(task["facts"])) == method
 
 
 def level_of(tasks: list[Task], strength: float = 10.0) -> Linear:
@@ -155,8 +181,8 @@ def outcome(task: Task, weights: Weights) -> dict[str, Any]:
 
 
 def families(tasks: list[Task]) -> list[str]:
-    """Their names, sorted."""
-    return sorted({task["family"] for task in tasks})
+    """Their names, sorted; without those for practice."""
+    return sorted({task["family"] for task in counted(tasks)})
 
 
 def margins_of(tasks: list[Task], strength: float, most: float) -> dict[str, float]:
@@ -166,12 +192,13 @@ def margins_of(tasks: list[Task], strength: float, most: float) -> dict[str, flo
     do the same the smallest stands.
     """
     gap: dict[str, float] = defaultdict(float)
-    for task in tasks:
-        gap[task["family"]] += task["supervised"] - base_of(task)["truth"]
+    known = [task for task in tasks if natural(task)]
+    for task in known:
+        gap[group_of(task)] += task["supervised"] - base_of(task)["truth"]
     seen: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for family in families(tasks):
         weights = fitted([t for t in tasks if t["family"] != family], strength)
-        for task in (t for t in tasks if t["family"] == family):
+        for task in (t for t in known if t["family"] == family):
             where = regime(task["facts"])
             name = OFFERED.get(where, "")
             own = task["candidates"].get(name)
@@ -179,8 +206,8 @@ def margins_of(tasks: list[Task], strength: float, most: float) -> dict[str, flo
                 numbers = described(task["facts"], base_of(task)["seen"], own["seen"])
                 expected = weights.gain(name, numbers)
                 gain = gained(task, name)
-                seen[where].append((expected, gain, gain / gap[family]))
-    allowed = int(most * len(tasks) + 1e-9)
+                seen[where].append((expected, gain, gain / gap[group_of(task)]))
+    allowed = int(most * len(known) + 1e-9)
     plans: dict[int, tuple[float, dict[str, float]]] = {0: (0.0, dict.fromkeys(OFFERED, CLOSED))}
     for where, rows in seen.items():
         expected, gain, closed = np.array(rows).T
@@ -240,10 +267,31 @@ def left_out(tasks: list[Task], strength: float, most: float) -> list[dict[str, 
         weights = replace(weights, errors=errors_of(rest, weights, strength))
         outcomes += [
             {**outcome(t, weights), "margins": weights.margins}
-            for t in tasks
+            for t in counted(tasks)
             if t["family"] == family
         ]
     return outcomes
+
+
+def practised(tasks: list[Task], strength: float, most: float) -> dict[str, Any]:
+    """What a chooser that hasn't seen their family returns on the practice pairs, by group: nothing is fitted to it."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    practice = [task for task in tasks if task.get("practice")]
+    for family in sorted({task["family"] for task in practice}):
+        rest = [t for t in tasks if t["family"] != family]
+        weights = replace(fitted(rest, strength), margins=margins_of(rest, strength, most))
+        for task in (t for t in practice if t["family"] == family):
+            group = group_of(task) + (", as they come" if natural(task) else "")
+            found[group].append(outcome(task, weights))
+    return {
+        group: {
+            "runs": len(rows),
+            "adapted": sum(row["method"] != "source_only" for row in rows),
+            "harmed": sum(row["returned"] < row["base"] - HARM for row in rows),
+            "mean_gain": round(100 * float(np.mean([r["returned"] - r["base"] for r in rows])), 2),
+        }
+        for group, rows in sorted(found.items())
+    }
 
 
 def errors_of(tasks: list[Task], weights: Weights, strength: float) -> tuple[float, float]:
@@ -252,7 +300,7 @@ def errors_of(tasks: list[Task], weights: Weights, strength: float) -> tuple[flo
     for family in families(tasks):
         rest = [t for t in tasks if t["family"] != family]
         own = replace(fitted(rest, strength), margins=weights.margins)
-        for task in tasks:
+        for task in counted(tasks):
             if task["family"] == family:
                 found = outcome(task, own)
                 misses.append(found["returned"] - found["estimate"])
@@ -308,15 +356,19 @@ def main() -> None:
     """Judge by leaving families out; ship on request."""
     parser = argparse.ArgumentParser()
     parser.add_argument("tasks", type=Path)
+    parser.add_argument("--practice", type=Path)
     parser.add_argument("--ship", action="store_true")
     parser.add_argument("--strength", type=float, default=STRENGTH)
     parser.add_argument("--harm", type=float, default=0.03)
     given = parser.parse_args()
-    tasks = [json.loads(line) for line in given.tasks.read_text().splitlines()]
+    files = [given.tasks, *([given.practice] if given.practice else [])]
+    tasks = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     outcomes = left_out(tasks, given.strength, given.harm)
     result = told(outcomes)
     print(json.dumps(result, indent=1))
-    alone = each_method(tasks)
+    drawn = practised(tasks, given.strength, given.harm)
+    print(json.dumps(drawn, indent=1))
+    alone = each_method(counted(tasks))
     for name, own in sorted(alone.items(), key=lambda item: -item[1]["closure"]):
         print(f"{name:<24}{100 * own['closure']:7.1f} % closed{100 * own['harmed']:7.1f} % harmed")
     if not given.ship:
@@ -329,7 +381,7 @@ def main() -> None:
     values = {"note": note, "tasks": len(outcomes), "weights": weights.as_dict()}
     SHIPPED.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     RESULTS.mkdir(exist_ok=True)
-    save("adaptation", {**result, "methods": alone, "outcomes": outcomes})
+    save("adaptation", {**result, "practice": drawn, "methods": alone, "outcomes": outcomes})
 
 
 if __name__ == "__main__":

@@ -45,12 +45,17 @@ def table(x: Any, names: list[str]) -> Any:
     return pd.DataFrame(x, columns=names)
 
 
+def is_table(family: str) -> bool:
+    """Whether a family's features are columns as they stand."""
+    return family == "heart" or family.startswith("table_")
+
+
 def loaded(held: Any, family: str, source: str, target: str, seed: int, most: int) -> Any:
     """Source features, labels, groups; target features, labels, and the sides of its split."""
     x, y, g = held[f"X_{source}"], held[f"y_{source}"], held[f"g_{source}"]
     tx, ty, tg = held[f"X_{target}"], held[f"y_{target}"], held[f"g_{target}"]
     side = assign(np.zeros(len(ty), np.int64), tg, [0.5, 0.5], seed)
-    if family == "heart":
+    if is_table(family):
         names = [f"c{n}" for n in range(x.shape[1])]
         encoder = Encoder.of([table(x, names), table(tx[side == 0], names)])
         x, tx = encoder.transform(table(x, names)), encoder.transform(table(tx, names))
@@ -76,7 +81,7 @@ def one(held: Any, family: str, source: str, target: str, seed: int, most: int) 
     out: dict[str, Any] = {
         "family": family, "source": source, "target": target, "seed": seed,
         "rows": [len(x), len(learn), len(test)], "classes": classes,
-        "facts": facts_of(domains, ready.reference, ready.accuracy, auroc),
+        "facts": facts_of(domains, ready.reference, ready.accuracy, auroc, is_table(family)),
         "candidates": {candidates.SOURCE_ONLY: {"seen": score(ready.reference, again=lambda d: d.source_only)}},
         "failed": {c.name: c.failed for c in found if c.head is None},
     }  # fmt: skip

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from headstart.methods.align._shares import resharing
 from headstart.methods.align.prior_means import estimate as shares_of
-from headstart.methods.align.prior_means import resharing
 from headstart.methods.domains import Domains
 from headstart.selection.chooser import (
     CLOSED,
@@ -17,7 +17,7 @@ from headstart.selection.chooser import (
     regime,
     shipped,
 )
-from headstart.selection.judged import along
+from headstart.selection.judged import along, near
 
 TWO, TEN = float(np.log(2)), float(np.log(10))
 
@@ -31,8 +31,10 @@ def weights(gain: float = 0.05, margin: float = 0.02) -> Weights:
     return Weights(dict.fromkeys(OFFERED.values(), line), margins, flat, told, (-0.1, 0.1))
 
 
-def facts(classes: float = TWO, along: float = 0.05) -> dict[str, float]:
-    return {"classes": classes, "along": along, "confidence": 0.8}
+def facts(
+    classes: float = TWO, along: float = 0.05, table: float = 0.0, near: float = 0.3
+) -> dict[str, float]:
+    return {"classes": classes, "along": along, "confidence": 0.8, "table": table, "near": near}
 
 
 def scores(moved: float) -> dict[str, float]:
@@ -40,7 +42,7 @@ def scores(moved: float) -> dict[str, float]:
 
 
 def seen(**moved: float) -> dict[str, dict[str, float]]:
-    given = {"source_only": 0.0, "consensus": 1.0, "consensus+prior_means": 1.0, "tent": 3.0}
+    given = dict.fromkeys(OFFERED.values(), 1.0) | {"source_only": 0.0, "tent": 3.0}
     return {name: scores(value) for name, value in (given | moved).items()}
 
 
@@ -60,6 +62,26 @@ def test_the_direction_of_the_means_decides_what_may_be_returned(
         assert chosen.margin == CLOSED
 
 
+def test_a_table_is_adapted_only_where_its_shares_are_seen_to_differ() -> None:
+    found = choose(facts(table=1.0), seen(), weights())
+    assert not found.method and "columns of a table" in found.why
+    assert choose(facts(along=0.4, table=1.0), seen(), weights()).method == OFFERED["uneven"]
+    assert choose(facts(TEN, table=1.0), seen(), weights()).method == OFFERED["many"]
+
+
+def test_classes_that_are_clusters_are_told_by_near_rows_that_are_answered_alike() -> None:
+    found = choose(facts(TEN, near=0.7), seen(), weights())
+    assert regime(facts(TEN, near=0.7)) == "clustered"
+    assert found.method == OFFERED["clustered"]
+    random = np.random.default_rng(0)
+    labels = np.arange(200) % 4
+    clusters = random.normal(size=(200, 8)) + 6 * np.eye(8)[labels]
+    cloud = random.normal(size=(200, 8))
+    for rows, low, high in ((clusters, 0.9, 1.0), (cloud, 0.2, 0.6)):
+        domains = Domains(rows, labels, rows + 0.1, 4)
+        assert low <= near(domains, domains.source_only) <= high
+
+
 def test_several_sources_of_two_classes_are_left_alone() -> None:
     given = facts() | {"sources": 2.0}
     found = choose(given, seen(), weights())
@@ -69,7 +91,7 @@ def test_several_sources_of_two_classes_are_left_alone() -> None:
 
 
 def test_what_is_not_offered_is_not_returned_unless_it_was_named() -> None:
-    assert choose(facts(), seen(), weights()).method == "consensus"
+    assert choose(facts(), seen(), weights()).method == OFFERED["even"]
     assert choose(facts(), seen(), weights(), asked=["tent"]).method == "tent"
     assert choose(facts(along=0.18), seen(), weights(), asked=["tent"]).method == "tent"
 

@@ -14,7 +14,7 @@ from headstart.selection.validators.base import Seen
 if TYPE_CHECKING:
     from headstart.types import Floats, Ints
 
-__all__ = ["FOLDER", "along", "facts_of", "seen_by", "shape"]
+__all__ = ["FOLDER", "along", "facts_of", "near", "seen_by", "shape"]
 
 FOLDER = "selection.validators"
 
@@ -78,7 +78,9 @@ def shape(seen: Seen) -> dict[str, float]:
     }
 
 
-def facts_of(domains: Domains, reference: Head, accuracy: float, auroc: float) -> dict[str, float]:
+def facts_of(
+    domains: Domains, reference: Head, accuracy: float, auroc: float, table: bool = False
+) -> dict[str, float]:
     """What is known of a pair of domains before any method ran.
 
     Args:
@@ -86,6 +88,7 @@ def facts_of(domains: Domains, reference: Head, accuracy: float, auroc: float) -
         reference: source-only.
         accuracy: its, cross-validated on the source.
         auroc: of telling the domains apart.
+        table: whether the features are columns of a table.
     """
     shares = reference.probabilities(domains.target)
     classes = domains.classes
@@ -100,7 +103,18 @@ def facts_of(domains: Domains, reference: Head, accuracy: float, auroc: float) -
         "rows": float(np.log(len(domains.target))),
         "along": along(domains),
         "sources": float(max(len(np.unique(domains.origins)), 1)),
+        "table": float(table),
+        "near": near(domains, reference),
     }
+
+
+def near(domains: Domains, reference: Head) -> float:
+    """How often source-only gives one answer to a row of the target and to its ten nearest, 0 to 1.
+
+    Where the target's classes are clusters it is high even though many clusters get a wrong answer.
+    """
+    answers = reference.predict(domains.target)
+    return float((answers[domains.target_neighbours] == answers[:, None]).mean())
 
 
 def along(domains: Domains) -> float:

@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from headstart.methods.align._shares import towards
 from headstart.methods.align.base import Align, Domains, Head, param
 from headstart.methods.domains import class_means
-from headstart.tasks.classify import softmax
 
 if TYPE_CHECKING:
     from headstart.types import Array, Floats
 
-__all__ = ["Method", "estimate", "resharing"]
-
-SHARP = 8.0
-"""What logits of spread 1 are multiplied by, so that the sum of probabilities nearly counts answers."""
-STEPS = 200
+__all__ = ["Method", "estimate"]
 
 
 def estimate(source: Array, labels: Array, target: Array, classes: int) -> Floats:
@@ -53,29 +49,6 @@ def estimate(source: Array, labels: Array, target: Array, classes: int) -> Float
     return shares
 
 
-def answered(logits: Array) -> Floats:
-    """About the shares of the classes in the answers, (c,), smooth in the logits."""
-    shares: Floats = softmax(SHARP * logits).mean(axis=0)
-    return shares
-
-
-def resharing(head: Head, features: Array, shares: Array) -> Head:
-    """A head with its bias moved so that its answers on some rows have given class shares.
-
-    Args:
-        head: any.
-        features: (n, d).
-        shares: (c,), above 0.
-    """
-    even = head.evened(features)
-    logits = even.logits(features)
-    step = np.zeros(len(shares))
-    for _ in range(STEPS):
-        said = np.maximum(answered(logits + step), 1e-9)
-        step += np.clip(np.log(shares) - np.log(said), -1, 1) / SHARP
-    return Head(even.weight, even.bias + step - step.mean())
-
-
 @dataclass(frozen=True)
 class Method(Align):
     """Class shares by matching means, half believed."""
@@ -99,10 +72,5 @@ class Method(Align):
 
     def align(self, domains: Domains) -> Head:
         """The head it starts from, with its bias moved."""
-        head = domains.source_only
-        said = answered(head.evened(domains.target).logits(domains.target))
         found = estimate(domains.source, domains.labels, domains.target, domains.classes)
-        shares = said + self.strength * (found - said)
-        least = 0.5 / max(len(domains.target), 1)
-        shares = np.maximum(shares, least)
-        return resharing(head, domains.target, shares / shares.sum())
+        return towards(domains, found, self.strength)

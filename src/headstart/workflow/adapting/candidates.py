@@ -26,8 +26,11 @@ __all__ = [
     "AGREEING",
     "AGREEING_MANY",
     "CHAINS",
+    "CLUSTERED",
     "CONSENSUS",
+    "EVENED",
     "FAMILIES",
+    "MILDER",
     "RESHARED",
     "SOURCE_ONLY",
     "Candidate",
@@ -66,8 +69,14 @@ AGREEING_MANY = (*_SELF_TRAINED, "standardise+shot", "nrc", "tca")
 """The same for more classes, where clusters of the target tell more."""
 CONSENSUS = "consensus"
 """The mean of several candidates' logits, each brought to one spread: what they agree on counts."""
+CLUSTERED = f"{CONSENSUS}+nrc"
+"""The same where the target's classes are clusters: near rows are brought to one answer afterwards."""
 RESHARED = f"{CONSENSUS}+prior_means"
 """The same where the class shares seem to differ: its bias is moved to shares in between."""
+MILDER = f"{CONSENSUS}+hold_shares"
+"""The same where they seem to be alike, and may not be: it changes the answers' shares half as much."""
+EVENED = f"{CONSENSUS}+same_shares"
+"""The same for who knows that they are alike: its answers get the source's shares."""
 LARGEST = 1e6
 FLAT = 1e-4
 """A feature whose spread is less than this share of the mean spread counts as one that never changes."""
@@ -229,7 +238,8 @@ def names(modality: str) -> list[tuple[str, str]]:
             if modality in (*method.modalities, "") and method.unasked:
                 out.append((family, name))
     chains = [("chain", name) for name in CHAINS]
-    return [*out, *chains, ("mean", CONSENSUS), ("chain", RESHARED)]
+    after = [("chain", name) for name in (CLUSTERED, RESHARED, MILDER, EVENED)]
+    return [*out, *chains, ("mean", CONSENSUS), *after]
 
 
 def family_of(name: str) -> str:

@@ -120,7 +120,8 @@ class Work:
         """Fit, judge, choose, save; with ``evaluate`` open the labels last."""
         ready = self.evidence
         auroc, p, weights = candidates.apart(ready)
-        self.facts = facts_of(ready.domains, ready.reference, ready.accuracy, auroc)
+        table = self.data.modality == "table"
+        self.facts = facts_of(ready.domains, ready.reference, ready.accuracy, auroc, table)
         self.alone = self._nothing_to_adapt(auroc, p)
         found = [] if self.alone else self._fitted()
         self.seen, self.alarms = self._judged(found, weights)
