@@ -1,4 +1,4 @@
-"""Several source domains to one: all rows alike against sources weighed by their likeness to the target.
+"""Several source domains to one: all rows alike, sources weighed, sources combined, and the pooled consensus.
 
     python benchmarks/adaptation/several.py FEATURES [--seeds 3]
 
@@ -22,10 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness import save
 from headstart.data.columns import Encoder
 from headstart.data.split import assign
-from headstart.methods.align.weight_sources import Method
+from headstart.methods.align import combine_sources, weight_sources
 from headstart.workflow.adapting import candidates
 
 MOST = 600
+MANY = ("digits", "pacs", "surf")
+"""Families of more than two classes."""
 
 
 def drawn(count: int, seed: int) -> Any:
@@ -55,7 +57,12 @@ def one(held: Any, family: str, target: str, seed: int) -> dict[str, float]:
         x, aim = encoder.transform(tables[0]), encoder.transform(tables[2])
     classes = int(max(y.max(), truth.max())) + 1
     ready = candidates.prepare(x, y, aim[learn], classes, linked=linked, origins=origins, seed=seed)
-    heads = {"alike": ready.whole.source_only, "weighed": Method().align(ready.whole)}
+    heads = {
+        "alike": ready.whole.source_only,
+        "weighed": weight_sources.Method().align(ready.whole),
+        "combined": combine_sources.Method().align(ready.whole),
+        "consensus": candidates.fitted("consensus", ready.whole),
+    }
     return {
         name: float((ready.place(head).predict(aim[test]) == truth[test]).mean())
         for name, head in heads.items()
@@ -77,12 +84,16 @@ def main() -> None:
             mean = {name: round(float(np.mean([f[name] for f in found])), 4) for name in found[0]}
             rows[f"{path.stem}/{target}"] = mean
             print(f"{path.stem}/{target}", json.dumps(mean), file=sys.stderr, flush=True)
-    gains = np.array([row["weighed"] - row["alike"] for row in rows.values()])
-    told = {
-        "targets": len(rows),
-        "mean_gain": round(float(gains.mean()), 4),
-        "harmed": int((gains < -0.01).sum()),
-    }
+    told: dict[str, Any] = {"targets": len(rows)}
+    for way in ("weighed", "combined", "consensus"):
+        for kind, many in (("two classes", False), ("more classes", True)):
+            own = [r for name, r in rows.items() if (name.split("/")[0] in MANY) == many]
+            gains = np.array([row[way] - row["alike"] for row in own])
+            told[f"{way}, {kind}"] = {
+                "targets": len(own),
+                "mean_gain": round(float(gains.mean()), 4),
+                "harmed": int((gains < -0.01).sum()),
+            }
     save("several-sources", {**told, "rows": rows})
 
 

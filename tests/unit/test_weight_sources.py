@@ -1,7 +1,9 @@
 """Several source domains, and how much each counts."""
 
 import numpy as np
+import pytest
 
+from headstart.methods.align import combine_sources
 from headstart.methods.align.weight_sources import Method, likeness
 from headstart.methods.domains import Domains
 
@@ -38,3 +40,22 @@ def test_one_source_and_tiny_ones_change_nothing() -> None:
         given.source[rows], given.labels[rows], given.target, 2, origins=given.origins[rows]
     )
     assert np.allclose(Method().align(tiny).weight, tiny.source_only.weight)
+
+
+@pytest.mark.parametrize("each", ["none", "self_training", "bda+self_training"])
+def test_sources_that_contradict_each_other_vote_by_likeness(each: str) -> None:
+    given, truth = several()
+    before = (given.source_only.predict(given.target) == truth).mean()
+    head = combine_sources.Method(each=each).align(given)
+    assert (head.predict(given.target) == truth).mean() > before + 0.1
+
+
+def test_a_source_that_lacks_a_class_does_not_vote() -> None:
+    given, _ = several()
+    kept = (given.origins == 0) | (given.labels == 0)
+    part = given.subset(kept)
+    voted = combine_sources.Method(each="none").align(part)
+    near = given.subset(given.origins == 0).source_only.evened(given.target)
+    assert np.allclose(voted.weight, near.weight)
+    single = given.subset(given.origins == 0)
+    assert combine_sources.Method().align(single) is single.source_only

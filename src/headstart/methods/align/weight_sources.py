@@ -13,7 +13,7 @@ from headstart.methods.crossed import cross_fit
 if TYPE_CHECKING:
     from headstart.types import Array, Floats
 
-__all__ = ["Method", "likeness"]
+__all__ = ["Method", "likeness", "shares_of_sources"]
 
 PENALTY = 0.1
 """Of the discriminators, on standardised features, for each row."""
@@ -52,6 +52,22 @@ def likeness(source: Array, target: Array, origins: Array, seed: int = 0) -> Flo
     return found
 
 
+def shares_of_sources(domains: Domains, least: float) -> Floats:
+    """What each source domain counts, at least ``least``; one of few rows as the average.
+
+    Returns:
+        (domains,), in the order of their numbers; all 1 where there is one.
+    """
+    if len(np.unique(domains.origins)) < 2:
+        return np.ones(1)
+    found = likeness(domains.source, domains.target, domains.origins, domains.seed)
+    found = np.maximum(found, least)
+    known: Floats = np.where(
+        np.isnan(found), np.nanmean(found) if (found > 0).any() else 1.0, found
+    )
+    return known
+
+
 @dataclass(frozen=True)
 class Method(Align):
     """Source domains weighed by their likeness to the target."""
@@ -74,8 +90,5 @@ class Method(Align):
         numbers, places = np.unique(domains.origins, return_inverse=True)
         if len(numbers) < 2:
             return domains.source_only
-        found = likeness(domains.source, domains.target, domains.origins, domains.seed)
-        found = np.maximum(found, self.least)
-        found = np.where(np.isnan(found), np.nanmean(found) if (found > 0).any() else 1.0, found)
-        weights = found[places]
+        weights = shares_of_sources(domains, self.least)[places]
         return domains.solve(domains.source, domains.labels, weights / weights.mean())

@@ -32,6 +32,7 @@ __all__ = [
     "FAMILIES",
     "MILDER",
     "RESHARED",
+    "SEVERAL",
     "SOURCE_ONLY",
     "Candidate",
     "Evidence",
@@ -77,6 +78,8 @@ MILDER = f"{CONSENSUS}+hold_shares"
 """The same where they seem to be alike, and may not be: it changes the answers' shares half as much."""
 EVENED = f"{CONSENSUS}+same_shares"
 """The same for who knows that they are alike: its answers get the source's shares."""
+SEVERAL = ("weight_sources", "combine_sources")
+"""Methods that change nothing where there is one source."""
 LARGEST = 1e6
 FLAT = 1e-4
 """A feature whose spread is less than this share of the mean spread counts as one that never changes."""

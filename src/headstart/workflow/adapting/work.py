@@ -19,7 +19,13 @@ from headstart.selection.judged import facts_of, seen_by
 from headstart.selection.validators.base import Seen
 from headstart.types import Finding, Reporter
 from headstart.workflow.adapting import candidates, judge
-from headstart.workflow.adapting.candidates import RESHARED, SOURCE_ONLY, Candidate, Evidence
+from headstart.workflow.adapting.candidates import (
+    RESHARED,
+    SEVERAL,
+    SOURCE_ONLY,
+    Candidate,
+    Evidence,
+)
 from headstart.workflow.adapting.plan import AdaptPlan
 from headstart.workflow.adapting.save import save_bundle
 from headstart.workflow.domains import Domain, Domains
@@ -151,7 +157,7 @@ class Work:
         asked = [(candidates.family_of(name), name) for name in plan.methods]
         known = candidates.names(self.data.modality.replace("table", "array"))
         alone = len(self.data.sources) < 2
-        methods = asked or [one for one in known if not (alone and one[1] == "weight_sources")]
+        methods = asked or [one for one in known if not (alone and one[1] in SEVERAL)]
         return candidates.fit_all(self.evidence, methods, plan.settings, self.reporter, self.left)
 
     def _judged(
