@@ -1,11 +1,12 @@
 """Fits what ``adapt`` chooses by, and says how well it chooses on families of data sets it has not seen.
 
-    python benchmarks/adaptation/fit_chooser.py TASKS.jsonl [--practice PRACTICE.jsonl] [--ship]
+    python benchmarks/adaptation/fit_chooser.py TASKS.jsonl [--practice PRACTICE.jsonl] [--unseen MADE.jsonl] [--ship]
 
 TASKS.jsonl is what ``tasks.py`` wrote, PRACTICE.jsonl what ``practice.py`` did. For each family in turn the
 chooser (see ``headstart/selection/chooser.py``) is fitted on the other families, its margin included, and then
 chooses for this one: no figure below comes from a family that the choice was fitted on, and pairs drawn from a
 family for practice are left out with it. Practice pairs are fitted on and counted in no figure and no margin.
+MADE.jsonl holds practice pairs that are not fitted on either: the chooser of all the others is asked about them.
 With --ship the weights fitted on all families replace those in the package.
 """
 
@@ -274,23 +275,34 @@ def left_out(tasks: list[Task], strength: float, most: float) -> list[dict[str, 
 
 
 def practised(tasks: list[Task], strength: float, most: float) -> dict[str, Any]:
-    """What a chooser that hasn't seen their family returns on the practice pairs, by group: nothing is fitted to it."""
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    """What a chooser that hasn't seen their family returns on the practice pairs, by group."""
+    found: list[tuple[str, dict[str, Any]]] = []
     practice = [task for task in tasks if task.get("practice")]
     for family in sorted({task["family"] for task in practice}):
         rest = [t for t in tasks if t["family"] != family]
         weights = replace(fitted(rest, strength), margins=margins_of(rest, strength, most))
         for task in (t for t in practice if t["family"] == family):
             group = group_of(task) + (", as they come" if natural(task) else "")
-            found[group].append(outcome(task, weights))
+            found.append((group, outcome(task, weights)))
+    return by_group(found)
+
+
+def by_group(found: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """How often each group was adapted and harmed, and what that gained in points."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for group, row in found:
+        groups[group].append(row)
     return {
         group: {
             "runs": len(rows),
             "adapted": sum(row["method"] != "source_only" for row in rows),
             "harmed": sum(row["returned"] < row["base"] - HARM for row in rows),
             "mean_gain": round(100 * float(np.mean([r["returned"] - r["base"] for r in rows])), 2),
+            "estimate_error": round(
+                100 * float(np.mean([abs(r["returned"] - r["estimate"]) for r in rows])), 2
+            ),
         }
-        for group, rows in sorted(found.items())
+        for group, rows in sorted(groups.items())
     }
 
 
@@ -357,6 +369,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("tasks", type=Path)
     parser.add_argument("--practice", type=Path)
+    parser.add_argument("--unseen", type=Path)
     parser.add_argument("--ship", action="store_true")
     parser.add_argument("--strength", type=float, default=STRENGTH)
     parser.add_argument("--harm", type=float, default=0.03)
@@ -371,17 +384,23 @@ def main() -> None:
     alone = each_method(counted(tasks))
     for name, own in sorted(alone.items(), key=lambda item: -item[1]["closure"]):
         print(f"{name:<24}{100 * own['closure']:7.1f} % closed{100 * own['harmed']:7.1f} % harmed")
-    if not given.ship:
-        return
     margins = margins_of(tasks, given.strength, given.harm)
     weights = replace(fitted(tasks, given.strength), margins=margins)
     weights = replace(weights, errors=errors_of(tasks, weights, given.strength))
+    new = given.unseen.read_text().splitlines() if given.unseen else []
+    unseen = by_group([(t["family"], outcome(t, weights)) for t in map(json.loads, new)])
+    print(json.dumps(unseen, indent=1))
+    if not given.ship:
+        return
     SHIPPED.parent.mkdir(exist_ok=True)
     note = "Written by benchmarks/adaptation/fit_chooser.py; see there."
     values = {"note": note, "tasks": len(outcomes), "weights": weights.as_dict()}
     SHIPPED.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     RESULTS.mkdir(exist_ok=True)
-    save("adaptation", {**result, "practice": drawn, "methods": alone, "outcomes": outcomes})
+    save(
+        "adaptation",
+        {**result, "practice": drawn, "unseen": unseen, "methods": alone, "outcomes": outcomes},
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from headstart.methods.align.prior_means import estimate as shares_of
 from headstart.methods.domains import Domains
 from headstart.selection.chooser import (
     CLOSED,
-    GATHERED,
     OFFERED,
     Linear,
     Weights,
@@ -88,8 +87,7 @@ def test_several_sources_of_two_classes_are_left_alone() -> None:
     found = choose(given, seen(), weights())
     assert not found.method and "several sources" in found.why
     assert choose(given, seen(), weights(), asked=["tent"]).method == "tent"
-    more = choose(facts(TEN) | {"sources": 2.0}, seen(combine_sources=1.0), weights())
-    assert more.method == GATHERED
+    assert choose(facts(TEN) | {"sources": 2.0}, seen(), weights()).method == "consensus"
 
 
 def test_what_is_not_offered_is_not_returned_unless_it_was_named() -> None:

@@ -22,7 +22,6 @@ import numpy as np
 
 __all__ = [
     "CLOSED",
-    "GATHERED",
     "OFFERED",
     "Choice",
     "Estimate",
@@ -53,8 +52,6 @@ OFFERED = {
 }
 """What may be returned unasked, by :func:`regime`; nothing where it is unclear, nor from several sources of two
 classes, where the consensus did harm and no chooser was fitted."""
-GATHERED = "combine_sources"
-"""The same from several sources of more than two classes; by the margin of ``many``, as none was fitted."""
 CLOSED = 1.0
 """A margin that nothing exceeds."""
 
@@ -62,19 +59,16 @@ CLOSED = 1.0
 def regime(facts: Scores) -> str:
     """How the domains lie to each other.
 
-    ``many`` classes, ``clustered`` ones, ``gathered`` from several sources, or two with ``even``,
-    ``unclear`` or ``uneven`` shares, or two and ``several`` sources. A table's shares are never taken for even: on eighteen tables whose rows come
+    ``many`` classes, ``clustered`` ones, or two with ``even``, ``unclear`` or ``uneven`` shares, or two
+    and ``several`` sources. A table's shares are never taken for even: on eighteen tables whose rows come
     from several groups, a quarter of the pairs was harmed by that.
 
     Args:
         facts: of :func:`headstart.selection.judged.facts_of`.
     """
-    several = facts.get("sources", 1.0) > 1
     if np.exp(facts.get("classes", 0.0)) > 2.5:
-        if several:
-            return "gathered"
         return "clustered" if facts.get("near", 0.0) >= CLUSTERS else "many"
-    if several:
+    if facts.get("sources", 1.0) > 1:
         return "several"
     along = facts.get("along", 0.0)
     if along >= UNEVEN:
@@ -220,10 +214,8 @@ def choose(
         if name != "source_only"
     }
     where = regime(facts)
-    gathered = where == "gathered"
-    offered = asked or (GATHERED if gathered else OFFERED.get(where, ""),)
-    fallback = weights.margins["even"] if asked else CLOSED
-    margin = weights.margins.get("many" if gathered else where, fallback)
+    offered = asked or (OFFERED.get(where, ""),)
+    margin = weights.margins.get(where, weights.margins["even"] if asked else CLOSED)
     best = max((n for n in gains if n in offered), key=lambda n: (gains[n], n), default="")
     name, points = best.replace("_", " "), 100 * gains.get(best, 0.0)
     if best and gains[best] > margin:
