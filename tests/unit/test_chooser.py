@@ -96,6 +96,20 @@ def test_what_is_not_offered_is_not_returned_unless_it_was_named() -> None:
     assert choose(facts(along=0.18), seen(), weights(), asked=["tent"]).method == "tent"
 
 
+def test_a_fit_of_another_regime_says_nothing() -> None:
+    high = Linear((), (), (), (), 0.4)
+    given = weights()
+    odd = Weights(
+        {**given.gains, OFFERED["clustered"]: high},
+        given.margins,
+        given.level,
+        given.told,
+        given.errors,
+    )
+    assert choose(facts(), seen(), odd).gains[OFFERED["clustered"]] == pytest.approx(0.05)
+    assert choose(facts(TEN, near=0.7), seen(), odd).gains[OFFERED["clustered"]] == 0.4
+
+
 def test_a_gain_below_the_margin_leaves_source_only() -> None:
     found = choose(facts(), seen(), weights(margin=0.06))
     assert not found.method

@@ -141,7 +141,8 @@ class Weights:
     """A fitted chooser.
 
     Attributes:
-        gains: candidate → its gain, as a share, from :func:`described`. For others the first stands.
+        gains: candidate → its gain, as a share, from :func:`described`. The first is of all runs and stands for
+            every candidate that the others aren't for; these are of the runs of their own regime.
         margins: regime → expected gain from which its candidate is taken.
         level: how far :func:`guess` is off, where no consensus was fitted.
         told: source-only's accuracy from :func:`agreed`, where one was.
@@ -207,13 +208,13 @@ def choose(
         asked: candidates that the user has named, which may all be returned; empty: the regime's.
     """
     weights = weights or shipped()
-    base = seen["source_only"]
+    base, where = seen["source_only"], regime(facts)
+    # A fit of another regime says nothing here: those candidates get the first one's, which is of all runs.
     gains = {
-        name: weights.gain(name, described(facts, base, own))
+        name: weights.gain(name if name == OFFERED.get(where) else "", described(facts, base, own))
         for name, own in seen.items()
         if name != "source_only"
     }
-    where = regime(facts)
     offered = asked or (OFFERED.get(where, ""),)
     margin = weights.margins.get(where, weights.margins["even"] if asked else CLOSED)
     best = max((n for n in gains if n in offered), key=lambda n: (gains[n], n), default="")
