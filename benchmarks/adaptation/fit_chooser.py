@@ -5,7 +5,8 @@
 TASKS.jsonl is what ``tasks.py`` wrote, PRACTICE.jsonl what ``practice.py`` did. For each family in turn the
 chooser (see ``headstart/selection/chooser.py``) is fitted on the other families, its margin included, and then
 chooses for this one: no figure below comes from a family that the choice was fitted on, and pairs drawn from a
-family for practice are left out with it. Practice pairs are fitted on and counted in no figure and no margin.
+family for practice are left out with it. Practice pairs are fitted on and counted in no figure; class pairs as
+they come count in the margins too.
 MADE.jsonl holds practice pairs that are not fitted on either: the chooser of all the others is asked about them.
 With --ship the weights fitted on all families replace those in the package.
 """

@@ -147,14 +147,14 @@ def drawn(folder: Path) -> Iterator[Task]:
         for place, (source, target) in enumerate(itertools.permutations(names, 2)):
             draw = np.random.default_rng((17, number, place))
             count = int(held[f"y_{source}"].max()) + 1
-            plans: list[tuple[Any, float]] = [((0, 1), 0.0)] if family in MANY else []
+            plans: list[tuple[Any, float]] = []
             if family in MANY:
                 plans = [(sorted(draw.permutation(count)[:2]), 0.0) for _ in range(DRAWN)]
             plans.append(((0, 1) if family in TWO else plans[-1][0], float(draw.choice(SHARES))))
             for classes, share in plans:
-                made = variant(held, source, target, np.asarray(classes), share, draw)
-                if made is not None:
-                    yield family, source, target, 0, f"{classes[0]}-{classes[1]}@{share}", made
+                pair = variant(held, source, target, np.asarray(classes), share, draw)
+                if pair is not None:
+                    yield family, source, target, 0, f"{classes[0]}-{classes[1]}@{share}", pair
 
 
 def main() -> None:
@@ -164,6 +164,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--tables", type=Path)
     parser.add_argument("--made", type=Path)
+    parser.add_argument("--only", choices=("made", "tables", "drawn"), help="one kind of pairs")
     parser.add_argument("--part", default="0/1", help="K/N: every Nth task from the Kth")
     given = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -173,9 +174,9 @@ def main() -> None:
         there = {(r["family"], r["source"], r["target"], r["seed"], r["drawn"]) for r in rows}
     part, parts = map(int, given.part.split("/"))
     every = itertools.chain(
-        made(given.made) if given.made else (),
-        tables(given.tables) if given.tables else (),
-        drawn(given.features),
+        made(given.made) if given.made and given.only in (None, "made") else (),
+        tables(given.tables) if given.tables and given.only in (None, "tables") else (),
+        drawn(given.features) if given.only in (None, "drawn") else (),
     )
     for family, source, target, seed, how, held in itertools.islice(every, part, None, parts):
         if (family, source, target, seed, how) in there:
