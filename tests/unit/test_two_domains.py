@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 from headstart.errors import UsageError
-from headstart.methods.adapt import consistency, dann
+from headstart.methods.adapt import consistency, dann, mcd
 from headstart.methods.adapt.base import Adapt
 from headstart.methods.domains import Domains
 from headstart.methods.sourcefree import shot
+from headstart.train.pair import Round
 from headstart.train.target_alone import refine
-from headstart.train.two_domains import Domain, Schedule, _rows, annealed, embed, train
+from headstart.train.two_domains import Domain, Schedule, _rows, annealed, embed, joined, train
 from headstart.workflow import adapt_features as workflow
 from headstart.workflow.adapt_features import Drift, adapt_features
 
@@ -38,6 +39,9 @@ class Watch:
     def loss(self, seen):
         self.steps.append(seen)
         return seen.source.new_zeros(())
+
+    def rounds(self):
+        return (Round(self.loss),)
 
     def finish(self, body, batches):
         self.finished = batches
@@ -246,3 +250,90 @@ def test_the_seed_and_the_steps_are_taken():
     )
     assert np.array_equal(first.weight, again.weight)
     assert not np.array_equal(first.weight, other.weight)
+
+
+class Turns(Watch):
+    """Three rounds of which each says what it was given, and changes what it may."""
+
+    def rounds(self):
+        return (
+            Round(self.loss),
+            Round(self.loss, "classifiers"),
+            Round(self.loss, "body", supervised=False),
+        )
+
+    def parts(self, width, classes, head):
+        return {"second": nn.Linear(width, classes)}
+
+    def loss(self, seen):
+        self.steps.append(seen)
+        return seen.parts["second"](seen.target).square().mean()
+
+
+def test_rounds_take_turns_and_each_moves_only_its_own():
+    source, target = pair()
+    watch, seen = Turns(), []
+    body, head = small()
+    before = [p.clone() for p in (*body.parameters(), *head.parameters())]
+
+    def noted(self, closure=None):
+        moved = [p.grad is not None for g in self.param_groups for p in g["params"]]
+        seen.append(moved)
+
+    plan = Schedule(steps=1, batch=8)
+    patch = pytest.MonkeyPatch()
+    with patch.context() as given:
+        given.setattr(torch.optim.SGD, "step", noted)
+        train(body, head, source, target, watch, plan)
+    assert all(torch.equal(a, b) for a, b in zip(before, (*body.parameters(), *head.parameters())))
+    both, classifiers, features = seen  # body: 2 tensors; head: 2; the second classifier: 2
+    assert both == [True] * 6
+    assert classifiers == [False] * 2 + [True] * 4
+    assert features == [True] * 2 + [False] * 4
+    assert [len(s.source) for s in watch.steps] == [8, 8, 0]
+    assert all(p.requires_grad for p in (*body.parameters(), *head.parameters()))
+
+
+def test_two_classifiers_take_the_papers_steps():
+    plan = Schedule(steps=30, batch=8)
+    source, target = pair()
+    done = train(*small(), source, target, mcd.Method(agreement=2), plan)
+    assert len(mcd.Method(agreement=2).rounds()) == 4
+    assert done.curve.term[-1] < done.curve.term[0]
+
+
+def test_a_domain_may_show_other_inputs_than_it_trains_on():
+    source, target = pair()
+    asked = {"train": 0, "plain": 0, "again": 0}
+
+    def told(name):
+        def feed(rows):
+            asked[name] += 1
+            return target.inputs[rows]
+
+        return feed
+
+    fed = Domain(told("train"), target.rows, None, told("plain"), told("again"))
+    body, head = small()
+    train(body, head, source, fed, consistency.Method(), Schedule(steps=5, batch=8))
+    assert asked["train"] == asked["again"] == 5
+    finished = asked["plain"]
+    embed(body, fed)
+    assert asked == {"train": 5, "plain": finished + 1, "again": 5}
+
+
+def test_norms_stay_where_they_are_asked_to():
+    source, target = pair()
+    for freeze, same in ((True, True), (False, False)):
+        torch.manual_seed(0)
+        body, head = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5)), nn.Linear(5, 2)
+        plan = Schedule(steps=3, batch=8, freeze_norm=freeze)
+        train(body, head, source, target, dann.Method(), plan)
+        assert bool((body[1].running_mean == 0).all()) is same
+
+
+def test_texts_of_several_lengths_are_padded_to_one():
+    states = joined([torch.ones(1, 2, 3), torch.ones(2, 4, 3)])
+    assert states.shape == (3, 4, 3) and float(states[0, 2:].sum()) == 0
+    ids = joined([torch.ones(1, 2, dtype=torch.long), torch.ones(1, 3, dtype=torch.long)])
+    assert ids.tolist() == [[1, 1, -1], [1, 1, 1]]

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 
 from headstart import registry
 from headstart.errors import UsageError, nearest
-from headstart.train.pair import Seen
+from headstart.train.pair import Round, Seen
 from headstart.train.recipe import Further, Recipe
 from headstart.types import param
 
@@ -33,6 +33,7 @@ __all__ = [
     "Base",
     "Further",
     "Recipe",
+    "Round",
     "Seen",
     "Situation",
     "catalogue",

@@ -1,15 +1,15 @@
-"""What a loss of domain adaptation looks at in one step: a batch of the source and one of the target."""
+"""What a loss of domain adaptation looks at in one step, and the updates that a step is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Seen"]
+__all__ = ["Round", "Seen"]
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,19 @@ class Seen:
     again: Tensor | None = None
     again_logits: Tensor | None = None
     notes: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One update of a step; most methods have one, those of several players take turns.
+
+    Attributes:
+        loss: what it adds to, or has in place of, the source's cross-entropy.
+        trains: ``all``, ``body``, or ``classifiers``, the head and the method's own modules.
+        supervised: whether the source's cross-entropy counts. A round without it is shown the target alone,
+            and empty tensors for the source.
+    """
+
+    loss: Callable[[Seen], Tensor]
+    trains: str = "all"
+    supervised: bool = True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -10,12 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from headstart.errors import UsageError
-from headstart.train.pair import Seen
+from headstart.train.pair import Round, Seen
 
 if TYPE_CHECKING:
     from headstart.types import Step
 
-__all__ = ["Curve", "Domain", "Schedule", "Term", "Trained", "annealed", "embed", "train"]
+__all__ = [
+    "Curve",
+    "Domain",
+    "Schedule",
+    "Term",
+    "Trained",
+    "annealed",
+    "embed",
+    "joined",
+    "still",
+    "train",
+]
 
 CURVE_POINTS = 50
 
@@ -36,8 +48,8 @@ class Term(Protocol):
     def parts(self, width: int, classes: int, head: nn.Module) -> dict[str, nn.Module]:
         """Modules trained along."""
 
-    def loss(self, seen: Seen) -> Tensor:
-        """What is added to the source's cross-entropy."""
+    def rounds(self) -> tuple[Round, ...]:
+        """The updates of one step."""
 
     def finish(self, body: nn.Module, batches: list[Tensor]) -> None:
         """What is done to the trained body at the end."""
@@ -51,11 +63,15 @@ class Domain:
         inputs: (n, ...) tensor, or a feed: row indices (k,) → inputs (k, ...), such as one that decodes.
         rows: n.
         labels: (n,) class indices; None for the target.
+        plain: a feed of the rows as they are tested, where ``inputs`` is one that changes them at random.
+        again: a feed of a second, more strongly changed view, for methods that compare two.
     """
 
     inputs: Tensor | Callable[[Tensor], Tensor]
     rows: int
     labels: Tensor | None = None
+    plain: Callable[[Tensor], Tensor] | None = None
+    again: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def of(cls, inputs: Tensor, labels: Tensor | None = None) -> Domain:
@@ -63,8 +79,12 @@ class Domain:
         return cls(inputs, len(inputs), labels)
 
     def take(self, rows: Tensor) -> Tensor:
-        """The inputs of some rows."""
+        """The inputs of some rows, to train on."""
         return self.inputs[rows] if isinstance(self.inputs, Tensor) else self.inputs(rows)
+
+    def show(self, rows: Tensor) -> Tensor:
+        """The inputs of some rows as they are tested."""
+        return self.plain(rows) if self.plain else self.take(rows)
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,7 @@ class Schedule:
         balanced: whether each class is drawn equally often from the source.
         smoothing: label smoothing of the source's cross-entropy, 0 to 1.
         wait: share of the steps without the method's term, 0 to 1.
+        freeze_norm: whether BatchNorm keeps its running statistics and goes by them.
         seed: of batches, dropout and the modules' first weights.
     """
 
@@ -101,6 +122,7 @@ class Schedule:
     balanced: bool = False
     smoothing: float = 0.0
     wait: float = 0.0
+    freeze_norm: bool = False
     seed: int = 0
 
 
@@ -143,7 +165,7 @@ def embed(body: nn.Module, domain: Domain, batch: int = 512) -> Tensor:
     """Features of all rows in evaluation mode, (n, d)."""
     body.eval()
     with torch.no_grad():
-        pieces = [body(domain.take(rows)) for rows in torch.split(torch.arange(domain.rows), batch)]
+        pieces = [body(domain.show(rows)) for rows in torch.split(torch.arange(domain.rows), batch)]
     return torch.cat(pieces)
 
 
@@ -174,7 +196,7 @@ def train(
     """
     plan = schedule or Schedule()
     active = None if method is None or method.off else method
-    _check(active, body, perturb)
+    _check(active, body, perturb or target.again)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         curve = _run(body, head, source, target, active, plan, perturb, bar)
@@ -191,7 +213,7 @@ def _check(method: Term | None, body: nn.Module, perturb: Any) -> None:
     if "view" in method.needs and perturb is None:
         raise UsageError(
             "This method compares two views of a row, and no way to change a row was given.",
-            "Give train(..., perturb=...).",
+            "Give train(..., perturb=...), or a target with again=....",
         )
 
 
@@ -199,7 +221,7 @@ def _batches(domain: Domain, batch: int = 256, most: int = 40) -> list[Tensor]:
     """Up to ``most`` batches spread over the domain."""
     pieces = torch.split(torch.arange(domain.rows), batch)
     kept = pieces[:: max(1, len(pieces) // most)][:most]
-    return [domain.take(rows) for rows in kept]
+    return [domain.show(rows) for rows in kept]
 
 
 def _run(
@@ -216,14 +238,12 @@ def _run(
     labels = source.labels
     if labels is None:
         raise UsageError("The source domain has no labels.", "Give Domain.of(inputs, labels).")
-    body.train(), head.train()
-    parts = _parts(method, body, head, source)
-    optimiser = _optimiser(body, head, parts, plan)
+    model = _Model(body, head, method, source, plan)
+    optimiser = _optimiser(body, head, model.parts, plan)
     rates = [group["lr"] for group in optimiser.param_groups]
     draw = [torch.Generator().manual_seed(plan.seed * 3 + k) for k in range(3)]
     from_source = _rows(source.rows, plan.batch, draw[0], labels if plan.balanced else None)
     from_target = _rows(target.rows, plan.batch, draw[1])
-    criterion = nn.CrossEntropyLoss(label_smoothing=plan.smoothing)
     curve, every = Curve(), max(1, plan.steps // CURVE_POINTS)
     for step in range(plan.steps):
         progress = step / plan.steps
@@ -232,18 +252,22 @@ def _run(
         rows = next(from_source)
         notes: dict[str, float] = {}
         if method is None or not method.joint or progress < plan.wait:
-            supervised = criterion(head(body(source.take(rows))), labels[rows])
+            supervised = model.learnt(source.take(rows), labels[rows])
             term = torch.zeros(())
+            _update(optimiser, supervised)
         else:
-            other = target.take(next(from_target))
-            changed = perturb(other, draw[2]) if perturb and "view" in method.needs else None
+            own = next(from_target)
+            other = target.take(own)
+            changed = None
+            if "view" in method.needs:
+                changed = target.again(own) if target.again else perturb(other, draw[2])  # type: ignore[misc]
+            batch = (source.take(rows), other, changed, labels[rows])
             share = (progress - plan.wait) / (1.0 - plan.wait)
-            seen = _seen(body, head, source.take(rows), other, changed, labels[rows], parts, share)
-            supervised, term = criterion(seen.source_logits, seen.labels), method.loss(seen)
-            notes = seen.notes
-        optimiser.zero_grad(set_to_none=True)
-        (supervised + term).backward()
-        optimiser.step()
+            for number, turn in enumerate(method.rounds()):
+                with model.training(turn.trains):
+                    found, term, notes = model.turn(turn, batch, share)
+                    _update(optimiser, found + term)
+                supervised = supervised if number else found
         if step % every == 0 or step == plan.steps - 1:
             _note(curve, step, supervised, term, notes)
         if bar is not None:
@@ -251,45 +275,111 @@ def _run(
     return curve
 
 
-def _parts(method: Term | None, body: nn.Module, head: nn.Module, source: Domain) -> nn.ModuleDict:
-    """The method's own modules, ready to train."""
-    if method is None:
-        return nn.ModuleDict()
-    probe = source.take(torch.arange(min(2, source.rows)))
-    body.eval(), head.eval()
-    with torch.no_grad():
-        features = body(probe)
-        classes = head(features).shape[1]
-    body.train(), head.train()
-    return nn.ModuleDict(method.parts(features.shape[1], classes, head)).train()
+def _update(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One update of whatever takes a gradient now; the rest has none and stays."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
 
 
-def _seen(
-    body: nn.Module,
-    head: nn.Module,
-    source: Tensor,
-    target: Tensor,
-    changed: Tensor | None,
-    labels: Tensor,
-    parts: nn.ModuleDict,
-    progress: float,
-) -> Seen:
-    """One forward pass of all rows together, so that BatchNorm sees what it will be tested with."""
-    sizes = [len(source), len(target)] + ([] if changed is None else [len(changed)])
-    features = body(torch.cat([source, target] + ([] if changed is None else [changed])))
-    of, logits = features.split(sizes), head(features).split(sizes)
-    again = (None, None) if changed is None else (of[2], logits[2])
-    return Seen(
-        source=of[0],
-        target=of[1],
-        source_logits=logits[0],
-        target_logits=logits[1],
-        labels=labels,
-        parts={**parts, "head": head},
-        progress=progress,
-        again=again[0],
-        again_logits=again[1],
-    )
+class _Model:
+    """Body, head and the method's own modules, in training mode."""
+
+    def __init__(
+        self, body: nn.Module, head: nn.Module, method: Term | None, source: Domain, plan: Schedule
+    ) -> None:
+        self.body, self.head = body, head
+        self.parts = nn.ModuleDict() if method is None else self._parts(method, source)
+        self.criterion = nn.CrossEntropyLoss(label_smoothing=plan.smoothing)
+        body.train(), head.train(), self.parts.train()
+        if plan.freeze_norm:
+            still(body)
+
+    def _parts(self, method: Term, source: Domain) -> nn.ModuleDict:
+        probe = source.take(torch.arange(min(2, source.rows)))
+        self.body.eval(), self.head.eval()
+        with torch.no_grad():
+            features = self.body(probe)
+            classes = self.head(features).shape[1]
+        return nn.ModuleDict(method.parts(features.shape[1], classes, self.head))
+
+    def learnt(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """The source's cross-entropy."""
+        found: Tensor = self.criterion(self.head(self.body(inputs)), labels)
+        return found
+
+    @contextmanager
+    def training(self, what: str) -> Iterator[None]:
+        """Let only the body, or only the classifiers, take a gradient."""
+        out = {"body": (self.head, self.parts), "classifiers": (self.body,)}.get(what, ())
+        held = [p for module in out for p in module.parameters() if p.requires_grad]
+        for parameter in held:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in held:
+                parameter.requires_grad_(True)
+
+    def turn(
+        self, turn: Round, batch: tuple[Tensor, Tensor, Tensor | None, Tensor], progress: float
+    ) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """The source's cross-entropy, the method's term and its notes in one round."""
+        source, target, changed, labels = batch
+        if not turn.supervised:
+            source, labels = source[:0], labels[:0]
+        seen = self._seen(source, target, changed, labels, progress)
+        found = self.criterion(seen.source_logits, labels) if turn.supervised else torch.zeros(())
+        return found, turn.loss(seen), seen.notes
+
+    def _seen(
+        self,
+        source: Tensor,
+        target: Tensor,
+        changed: Tensor | None,
+        labels: Tensor,
+        progress: float,
+    ) -> Seen:
+        """One forward pass of all rows together, so that BatchNorm sees what it will be tested with."""
+        given = [source, target] + ([] if changed is None else [changed])
+        features = self.body(joined(given))
+        sizes = [len(rows) for rows in given]
+        of, logits = features.split(sizes), self.head(features).split(sizes)
+        again = (None, None) if changed is None else (of[2], logits[2])
+        return Seen(
+            source=of[0],
+            target=of[1],
+            source_logits=logits[0],
+            target_logits=logits[1],
+            labels=labels,
+            parts={**self.parts, "head": self.head},
+            progress=progress,
+            again=again[0],
+            again_logits=again[1],
+        )
+
+
+def still(body: nn.Module) -> None:
+    """Let BatchNorm go by the statistics that it has."""
+    for module in body.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def joined(batches: Sequence[Tensor]) -> Tensor:
+    """Batches one after the other; texts of several lengths, (n, L) ids or (n, L, width) states, are padded.
+
+    >>> joined([torch.zeros(1, 2, dtype=torch.long), torch.ones(1, 3, dtype=torch.long)]).tolist()
+    [[0, 0, -1], [1, 1, 1]]
+    """
+    lengths = {rows.shape[1] for rows in batches}
+    if len(lengths) == 1:
+        return torch.cat(list(batches))
+    longest, out = max(lengths), []
+    for rows in batches:
+        fill = rows.new_full((len(rows), longest - rows.shape[1], *rows.shape[2:]), 0)
+        out.append(torch.cat([rows, fill if rows.is_floating_point() else fill - 1], dim=1))
+    return torch.cat(out)
 
 
 def _optimiser(

@@ -14,13 +14,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from headstart.methods.base import Base, Seen, param
+from headstart.methods.base import Base, Round, Seen, param
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
     "Adapt",
+    "Round",
     "Seen",
     "discriminator",
     "domain_loss",
@@ -74,6 +75,10 @@ class Adapt(Base):
     def loss(self, seen: Seen) -> Tensor:
         """What is added to the source's cross-entropy, a scalar."""
         raise NotImplementedError
+
+    def rounds(self) -> tuple[Round, ...]:
+        """The updates of one step, in their order; by default one of everything by :meth:`loss`."""
+        return (Round(self.loss),)
 
     def finish(self, body: nn.Module, batches: list[Tensor]) -> None:
         """What is done to the trained body at the end, with the target's inputs in batches."""

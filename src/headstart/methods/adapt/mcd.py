@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from headstart.methods.adapt.base import Adapt, Seen, param, ramp, reverse, untrained
+from headstart.methods.adapt.base import Adapt, Round, Seen, param, untrained
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,25 +43,34 @@ class Method(Adapt):
     fixes: ClassVar[tuple[str, ...]] = ("covariate",)
 
     strength: float = param(1.0, "weight of the disagreement; 0: off", low=0, high=1000)
-    agreement: float = param(
-        4.0, "n, how much more the features agree than the classifiers differ", low=0, high=100
+    agreement: int = param(
+        4, "n, updates of the features for each of the classifiers", low=1, high=20
     )
 
     def parts(self, width: int, classes: int, head: nn.Module) -> dict[str, nn.Module]:
         """The second classifier."""
         return {"second": untrained(head)}
 
-    def loss(self, seen: Seen) -> Tensor:
-        """The second classifier's cross-entropy, less the disagreement beyond a reversal.
+    def rounds(self) -> tuple[Round, ...]:
+        """Steps A, B and C of the paper (section 3.3): both learn the source, the classifiers differ on
+        the target, the features make them agree."""
+        agree = Round(self._apart, "body", supervised=False)
+        return (
+            Round(self._second),
+            Round(self.loss, "classifiers"),
+            *(agree for _ in range(self.agreement)),
+        )
 
-        The paper's steps B and C in one: behind the reversal the classifiers ascend
-        the disagreement while the body descends it, ``agreement`` times as fast in place of as many
-        steps C after each B.
-        """
+    def loss(self, seen: Seen) -> Tensor:
+        """Of step B: the second classifier's cross-entropy less the disagreement (eq. 4)."""
+        return self._second(seen) - self._apart(seen)
+
+    def _second(self, seen: Seen) -> Tensor:
+        """The second classifier's share of step A."""
         from torch.nn.functional import cross_entropy
 
-        second = seen.parts["second"]
-        supervised = cross_entropy(second(seen.source), seen.labels)
-        turned = reverse(seen.target, self.agreement)
-        apart = discrepancy(seen.parts["head"](turned), second(turned))
-        return supervised - self.strength * ramp(seen.progress) * apart
+        return cross_entropy(seen.parts["second"](seen.source), seen.labels)
+
+    def _apart(self, seen: Seen) -> Tensor:
+        """The disagreement on the target, which step C lowers (eq. 6)."""
+        return self.strength * discrepancy(seen.target_logits, seen.parts["second"](seen.target))
