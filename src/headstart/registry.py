@@ -13,7 +13,16 @@ from headstart.errors import UsageError, nearest
 
 __all__ = ["METHOD_FAMILIES", "load", "load_all", "names"]
 
-METHOD_FAMILIES = ("finetune", "align", "adapt", "sourcefree", "regularise", "keep", "control")
+METHOD_FAMILIES = (
+    "finetune",
+    "align",
+    "adapt",
+    "sourcefree",
+    "pretrain",
+    "regularise",
+    "keep",
+    "control",
+)
 
 
 def names(folder: str) -> list[str]:

@@ -33,6 +33,7 @@ PREDICTING = [name for name, method in METHODS.items() if hasattr(method, "predi
 VERBS = (
     "align",
     "adapt",
+    "further",
     "loss",
     "answer",
     "solve",
@@ -85,6 +86,7 @@ def test_it_offers_what_its_family_asks_for(name):
         "align": (["align"],),
         "adapt": (["loss"],),
         "sourcefree": (["adapt"],),
+        "pretrain": (["further"],),
         "control": (["predict"], ["recipe"], ["answer"]),
         "regularise": (["penalty"], ["mix"]),
         "keep": (["choose"],),

@@ -24,6 +24,7 @@ class Watch:
 
     needs: tuple[str, ...] = ()
     joint = True
+    apart = False
     off = False
 
     def __init__(self) -> None:
@@ -285,7 +286,8 @@ def test_rounds_take_turns_and_each_moves_only_its_own():
     with patch.context() as given:
         given.setattr(torch.optim.SGD, "step", noted)
         train(body, head, source, target, watch, plan)
-    assert all(torch.equal(a, b) for a, b in zip(before, (*body.parameters(), *head.parameters())))
+    after = (*body.parameters(), *head.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     both, classifiers, features = seen  # body: 2 tensors; head: 2; the second classifier: 2
     assert both == [True] * 6
     assert classifiers == [False] * 2 + [True] * 4

@@ -38,6 +38,13 @@ def command(
     source_model: _options.SourceModel = None,
     method: _options.Method = None,
     set_: _options.Set = None,
+    unfreeze: Annotated[
+        str | None,
+        typer.Option(
+            help="Also train the source model behind this freeze point: auto, a name, input.",
+            show_default=False,
+        ),
+    ] = None,
     max_length: _options.MaxLength = None,
     budget: Annotated[
         str | None, typer.Option(help="Time for trying methods: 90s, 10m.", show_default=False)
@@ -74,6 +81,7 @@ def command(
         source_model=source_model,
         methods=tuple(method or ()),
         settings=settings_of(set_ or []),
+        unfreeze=unfreeze,
         max_length=max_length,
         seed=seed,
         budget=budget,
@@ -90,7 +98,9 @@ def command(
 
 def closing(told: dict[str, Any]) -> list[str]:
     """The lines that end a run on the terminal."""
-    name = told["method"].replace("_", " ")
+    from headstart.report.words import candidate
+
+    name = candidate(told["method"])
     adapted = told["decision"] == "adapted"
     low, high = told["estimate"]["interval"]
     share = f"{100 * told['estimate']['accuracy']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
@@ -118,17 +128,18 @@ def closing(told: dict[str, Any]) -> list[str]:
 
 def _listed(told: dict[str, Any]) -> list[str]:
     """The candidates that are expected to gain most."""
+    from headstart.report.words import candidate
+
     found = [one for one in told["candidates"] if one["expected_gain"] is not None]
     found.sort(key=lambda one: -one["expected_gain"])
     if not found:
         return []
     true = told.get("test", {}).get("candidates", {})
-    head = f"  {'expected gain over source-only':<34}" + ("true" if true else "")
+    head = f"  {'expected gain over source-only':<40}" + ("true" if true else "")
     lines = ["", head.rstrip()]
     base = told.get("test", {}).get("source_only", 0.0)
     for one in found[:SHOWN]:
-        name = one["method"].replace("_", " ")
-        line = f"  {name:<24}{100 * one['expected_gain']:+7.1f}"
+        line = f"  {candidate(one['method']):<30}{100 * one['expected_gain']:+7.1f}"
         if one["method"] in true:
             line += f"   {100 * (true[one['method']] - base):+7.1f}"
         lines.append(line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.report.svg import ACCENT, BAD, GOOD, INK, MUTED, OPEN, STYLE, empty, markup
-from headstart.report.words import clip, count, label, percent, sentence
+from headstart.report.words import candidate, clip, count, percent, sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,7 +101,7 @@ def adapted(evidence: dict[str, Any]) -> Adapted:
 
 def _headline(told: dict[str, Any]) -> str:
     if told["decision"] == "adapted":
-        return f"Adapted by {label(told['method'])}"
+        return f"Adapted by {candidate(told['method'])}"
     return "Source-only is returned: no adaptation is clearly better"
 
 
@@ -113,7 +113,7 @@ def _rows(told: dict[str, Any], test: dict[str, Any] | None) -> tuple[Row, ...]:
         note = one["failed"] or " ".join(one["alarms"])
         over = None if true is None or test is None else true - test["source_only"]
         chosen = one["method"] == told["method"]
-        name = label(one["method"])
+        name = candidate(one["method"])
         out.append(Row(name, one["expected_gain"], true, over, chosen, note, one["seconds"]))
     return tuple(sorted(out, key=lambda row: (row.gain is None, -(row.gain or 0.0), row.name)))
 

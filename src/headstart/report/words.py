@@ -13,6 +13,7 @@ __all__ = [
     "Comparison",
     "Sentences",
     "Unit",
+    "candidate",
     "clip",
     "count",
     "duration",
@@ -184,6 +185,19 @@ def label(name: str) -> str:
     method, _, source = name.partition("@")
     told = NAMES.get(method, method.replace("_", " "))
     return f"{told} on {source}" if source else told
+
+
+def candidate(name: str) -> str:
+    """An adaptation's candidate for people.
+
+    >>> candidate("mcc@layers.4"), candidate("mcc@input"), candidate("centre+self_training")
+    ('mcc, trained from layers.4', 'mcc, whole network trained', 'centre+self training')
+    """
+    method, _, point = name.partition("@")
+    told = method.replace("_", " ")
+    if not point:
+        return told
+    return f"{told}, whole network trained" if point == "input" else f"{told}, trained from {point}"
 
 
 def metric(name: str) -> str:

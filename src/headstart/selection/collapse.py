@@ -41,7 +41,7 @@ def alarms(seen: Seen, names: Sequence[str] = (), growing: bool = False) -> list
         growing: classes may grow, as the candidate was asked to give them larger shares.
     """
     rows, classes = seen.target.shape
-    before = seen.reference.probabilities(seen.domains.target)
+    before = seen.unadapted
     old = np.bincount(before.argmax(axis=1), minlength=classes) / max(rows, 1)
     new = np.bincount(seen.target.argmax(axis=1), minlength=classes) / max(rows, 1)
     called = [str(name) for name in names] or [f"class {k}" for k in range(classes)]

@@ -28,6 +28,7 @@ def seen_by(
     ratios: Floats,
     again: Callable[[Domains], Head],
     skip: frozenset[str] = frozenset(),
+    before: Floats | None = None,
 ) -> dict[str, float]:
     """Every validator's score of one candidate, and what it does to the answers.
 
@@ -39,11 +40,12 @@ def seen_by(
         ratios: density ratios there.
         again: fits the same method on other domains.
         skip: validators that are left out.
+        before: source-only's probabilities on the target, where the features aren't those of ``reference``.
 
     Returns:
         name → score; of source-only itself the scores that others are compared with.
     """
-    seen = Seen(head, reference, domains, held, held_labels, ratios, again, domains.seed)
+    seen = Seen(head, reference, domains, held, held_labels, ratios, again, domains.seed, before)
     out = {
         name: float(registry.load(FOLDER, name).score(seen))
         for name in registry.names(FOLDER)
@@ -60,7 +62,7 @@ def shape(seen: Seen) -> dict[str, float]:
     the others, ``tilt`` the total variation between the predicted class shares before and after,
     ``smallest`` the smallest predicted class share in units of the source's.
     """
-    before = seen.reference.probabilities(seen.domains.target)
+    before = seen.unadapted
     after = seen.target
     changed = before.argmax(axis=1) != after.argmax(axis=1)
     unsure = before.max(axis=1) < np.median(before.max(axis=1))

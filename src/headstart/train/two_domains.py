@@ -37,6 +37,7 @@ class Term(Protocol):
 
     needs: ClassVar[tuple[str, ...]]
     joint: ClassVar[bool]
+    apart: ClassVar[bool]
 
     @property
     def off(self) -> bool:
@@ -290,6 +291,7 @@ class _Model:
     ) -> None:
         self.body, self.head = body, head
         self.parts = nn.ModuleDict() if method is None else self._parts(method, source)
+        self.apart = method is not None and method.apart
         self.criterion = nn.CrossEntropyLoss(label_smoothing=plan.smoothing)
         body.train(), head.train(), self.parts.train()
         if plan.freeze_norm:
@@ -340,11 +342,10 @@ class _Model:
         labels: Tensor,
         progress: float,
     ) -> Seen:
-        """One forward pass of all rows together, so that BatchNorm sees what it will be tested with."""
+        """One forward pass of all rows together, so that BatchNorm sees what it will be tested with; one for
+        each batch where the method has the domains apart."""
         given = [source, target] + ([] if changed is None else [changed])
-        features = self.body(joined(given))
-        sizes = [len(rows) for rows in given]
-        of, logits = features.split(sizes), self.head(features).split(sizes)
+        of, logits = self._together(given) if not self.apart else self._apart(given)
         again = (None, None) if changed is None else (of[2], logits[2])
         return Seen(
             source=of[0],
@@ -357,6 +358,19 @@ class _Model:
             again=again[0],
             again_logits=again[1],
         )
+
+    def _together(self, given: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        features = self.body(joined(given))
+        sizes = [len(rows) for rows in given]
+        return features.split(sizes), self.head(features).split(sizes)
+
+    def _apart(self, given: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Features and logits, each batch by itself; no rows give none."""
+        found = [(f := self.body(rows), self.head(f)) for rows in given if len(rows)]
+        first = found[0]
+        of = iter(found)
+        pairs = [next(of) if len(rows) else (first[0][:0], first[1][:0]) for rows in given]
+        return [one[0] for one in pairs], [one[1] for one in pairs]
 
 
 def still(body: nn.Module) -> None:

@@ -53,6 +53,10 @@ class Adapt(Base):
     joint: ClassVar[bool] = True
     """Whether the training sees the target; otherwise only ``finish`` does."""
 
+    apart: ClassVar[bool] = False
+    """Whether each domain goes through the network by itself, so that BatchNorm scales each by its own
+    statistics; otherwise both go together."""
+
     @property
     def off(self) -> bool:
         """Whether its strength is zero, so that the training is the source's alone."""

@@ -41,6 +41,7 @@ class Method(Adapt):
         "Rows of the target are few or lie far from every class: agreeing is then easy on a wrong class."
     )
     fixes: ClassVar[tuple[str, ...]] = ("covariate",)
+    apart: ClassVar[bool] = True
 
     strength: float = param(1.0, "weight of the disagreement; 0: off", low=0, high=1000)
     agreement: int = param(

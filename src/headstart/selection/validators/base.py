@@ -35,6 +35,8 @@ class Seen:
         ratios: float (m,), density ratios p_target(x) / p_source(x) at the held-out rows, mean 1.
         again: fits the same method on other domains (circular validation swaps them).
         seed: of whatever is drawn.
+        before: source-only's probabilities on the target, where the features are not those that
+            ``reference`` reads.
     """
 
     head: Head
@@ -45,6 +47,14 @@ class Seen:
     ratios: Floats
     again: Callable[[Domains], Head]
     seed: int = 0
+    before: Floats | None = None
+
+    @cached_property
+    def unadapted(self) -> Floats:
+        """Source-only's probabilities on the target, (n_t, classes)."""
+        if self.before is not None:
+            return self.before
+        return self.reference.probabilities(self.domains.target)
 
     @cached_property
     def target(self) -> Floats:

@@ -12,6 +12,7 @@ from headstart.errors import DataError, Interrupted, UsageError
 from headstart.features.cache import Cache
 from headstart.progress import Silent
 from headstart.types import Finding, Reporter
+from headstart.workflow.adapting.networks import refuse
 from headstart.workflow.adapting.plan import AdaptPlan
 from headstart.workflow.adapting.work import Work
 from headstart.workflow.domains import Domains, read_domains
@@ -45,6 +46,7 @@ def adapt(
     source_model: str | None = None,
     methods: Sequence[str] = (),
     settings: dict[str, dict[str, str]] | None = None,
+    unfreeze: str | None = None,
     max_length: int | None = None,
     seed: int = 0,
     budget: str | float | None = None,
@@ -68,6 +70,9 @@ def adapt(
         source_model: whose features are used for pictures and texts.
         methods: try these alone (``headstart methods`` lists them).
         settings: method → parameter → value.
+        unfreeze: also train the source model's blocks behind this freeze point by the named methods that
+            train (``mcc`` where none is named): ``auto`` for its last block, a point's name, or ``input`` for
+            the whole network. None: only where a budget has room for it.
         max_length: most tokens that are read of a text.
         seed: of every random choice.
         budget: ``90s``, ``10m`` or seconds, for trying methods; None tries all that run unasked.
@@ -108,6 +113,7 @@ def adapt(
         sources=paths,
         target=aim,
         evaluate=evaluate,
+        unfreeze=unfreeze or "",
     )
     cache = Cache()
     try:
@@ -120,6 +126,7 @@ def adapt(
             source=source_model,
             max_length=plan.max_length,
         )
+        refuse(plan, domains)
         domains, findings = settled(domains, evaluate)
         run = Run.create(plan, out)
         work = Work(run, domains, findings, reporter, begun)

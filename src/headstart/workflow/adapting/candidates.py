@@ -21,6 +21,7 @@ from headstart.types import Reporter
 
 if TYPE_CHECKING:
     from headstart.types import Array, Floats, Ints
+    from headstart.workflow.adapting.unfrozen import Trained
 
 __all__ = [
     "AGREEING",
@@ -31,6 +32,8 @@ __all__ = [
     "EVENED",
     "FAMILIES",
     "MILDER",
+    "NETWORK",
+    "PRETRAIN",
     "RESHARED",
     "SEVERAL",
     "SOURCE_ONLY",
@@ -46,6 +49,8 @@ __all__ = [
 ]
 
 FAMILIES = ("align", "adapt", "sourcefree")
+PRETRAIN = "pretrain"
+NETWORK = "network"
 SOURCE_ONLY = "source_only"
 HELD = 0.2
 """Of the source's rows, held out of every candidate to judge it by."""
@@ -99,6 +104,7 @@ class Evidence:
         reference: source-only on the training rows.
         accuracy: source-only's, cross-validated on the source.
         matrix, shift: from features as they come to those of the domains, (d, k) and (k,).
+        rows, held_rows: which of the given source rows those of ``domains`` and ``held`` are.
     """
 
     domains: Domains
@@ -109,6 +115,8 @@ class Evidence:
     accuracy: float
     matrix: Floats
     shift: Floats
+    rows: Ints
+    held_rows: Ints
 
     def place(self, head: Head) -> Head:
         """A head of the domains as one on features as they come."""
@@ -125,6 +133,7 @@ class Candidate:
         head: fitted on the source's training rows.
         seconds: that the fit took.
         failed: why there is none; empty where there is.
+        network: whose features the head reads; None for the frozen ones.
     """
 
     name: str
@@ -132,6 +141,7 @@ class Candidate:
     head: Head | None
     seconds: float
     failed: str = ""
+    network: Trained | None = None
 
 
 def prepare(
@@ -176,8 +186,18 @@ def prepare(
     penalty = float(probe.penalties[probe.chosen])
     whole = Domains(source, labels, target, classes, penalty, origins, seed)
     domains = whole.subset(side == 0)
-    reference = domains.source_only
-    return Evidence(domains, whole, source[held], labels[held], reference, accuracy, matrix, shift)
+    return Evidence(
+        domains,
+        whole,
+        source[held],
+        labels[held],
+        domains.source_only,
+        accuracy,
+        matrix,
+        shift,
+        np.flatnonzero(side == 0),
+        np.flatnonzero(held),
+    )
 
 
 def common_space(source: Array, target: Array, seed: int) -> tuple[Floats, Floats]:
@@ -248,17 +268,28 @@ def names(modality: str) -> list[tuple[str, str]]:
 def family_of(name: str) -> str:
     """The family of a candidate by its name; ``chain`` and ``mean`` for those made of several methods.
 
+    ``network`` is a method's that trains the source model, ``METHOD@POINT``; ``pretrain`` is also the family
+    of what follows such a method on its features, such as ``dapt+consensus``.
+
     Raises:
         UsageError: there is none of that name.
     """
     if name == CONSENSUS:
         return "mean"
-    if "+" in name:
+    if "@" in name:
+        return NETWORK
+    first, _, rest = name.partition("+")
+    if rest and first in registry.names(f"methods.{PRETRAIN}"):
+        if family_of(rest) in ("adapt", PRETRAIN):
+            raise UsageError(f"{rest} can't be part of a chain.", f"Type: --method {first}+shot")
+        return PRETRAIN
+    if rest:
         for place, part in enumerate(name.split("+")):
-            if family_of(part) in ("adapt", "mean" if place else "adapt"):
+            if family_of(part) in ("adapt", PRETRAIN, "mean" if place else "adapt"):
                 raise UsageError(f"{part} can't be part of a chain.", "Type: --method centre+shot")
         return "chain"
-    known = {n: family for family in FAMILIES for n in registry.names(f"methods.{family}")}
+    families = (*FAMILIES, PRETRAIN)
+    known = {n: family for family in families for n in registry.names(f"methods.{family}")}
     if name not in known:
         raise UsageError(f"There is no adaptation method {name!r}.", nearest(name, known))
     return known[name]

@@ -50,7 +50,7 @@ def _shares(work: Work, head: Head) -> dict[str, Any]:
     counted = {
         "source": work.evidence.whole.labels,
         "source_only": work.evidence.place(work.evidence.whole.source_only).predict(seen),
-        "returned": head.predict(seen),
+        "returned": head.predict(work.features_of(work.returned, work.learn)),
     }
     return {
         name: (np.bincount(own, minlength=classes) / max(len(own), 1)).tolist()
@@ -65,9 +65,9 @@ def _opened(work: Work, head: Head) -> dict[str, Any]:
     _sets(work, targets)
     rows, targets = work.test[known], targets[known]
     features = work.target.features[rows]
-    others = {name: one.predict(features) for name, one in work.heads.items()}
+    others = {name: one.predict(work.features_of(name, rows)) for name, one in work.heads.items()}
     alone = work.evidence.place(work.evidence.whole.source_only).predict(features)
-    ours = head.predict(features)
+    ours = head.predict(work.features_of(work.returned, rows))
     found = judged(
         "accuracy", targets, ours, {SOURCE_ONLY: alone}, others, len(work.classes), work.plan.seed
     )

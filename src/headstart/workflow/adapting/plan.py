@@ -7,7 +7,7 @@ from typing import Any
 
 from headstart.errors import UsageError
 from headstart.methods.base import configure
-from headstart.workflow.adapting.candidates import FAMILIES, family_of
+from headstart.workflow.adapting.candidates import FAMILIES, PRETRAIN, family_of
 from headstart.workflow.plan import TEST_SHARE, Plan
 
 __all__ = ["AdaptPlan"]
@@ -22,17 +22,25 @@ class AdaptPlan(Plan):
         target: the domain without labels.
         evaluate: whether the target's labels are opened at the end, for the verdict.
         source: the source model; empty for the best on this machine.
+        unfreeze: the freeze point behind which methods that train also train the source model: a name,
+            ``auto`` or ``input``; empty: only where a budget has room for it.
     """
 
     source: str = ""
     sources: tuple[str, ...] = field(default_factory=tuple)
     target: str = ""
     evaluate: bool = False
+    unfreeze: str = ""
 
     def __post_init__(self) -> None:
         for name in (*self.methods, *self.settings):
+            if "@" in name:
+                raise UsageError(
+                    f"{name} is no method's name.",
+                    f"Type: --method {name.partition('@')[0]} --unfreeze {name.partition('@')[2] or 'auto'}",
+                )
             family = family_of(name)
-            if family in FAMILIES:
+            if family in FAMILIES or (family == PRETRAIN and "+" not in name):
                 configure(family, name, self.settings.get(name))
             elif name in self.settings:
                 raise UsageError(
@@ -70,6 +78,7 @@ class AdaptPlan(Plan):
             for key, value in values.items()
         ]
         options += [("--budget", f"{self.budget:g}s")] if self.budget is not None else []
+        options += [("--unfreeze", self.unfreeze)] if self.unfreeze else []
         options += [("--max-length", self.max_length)] if self.max_length else []
         if self.test_share != TEST_SHARE:
             options.append(("--test-share", f"{self.test_share:g}"))

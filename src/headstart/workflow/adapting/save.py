@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from headstart import __version__
 from headstart.export import bundle, table_bundle, text_bundle
 from headstart.methods.domains import Head
 from headstart.sources.base import ImageSource
 from headstart.sources.text import TextSource
+from headstart.workflow.adapting.unfrozen import put
 
 if TYPE_CHECKING:
     from headstart.workflow.adapting.work import Work
@@ -45,24 +44,19 @@ def save_bundle(work: Work, head: Head) -> None:
         "trained_on": source.trained_on,
         "licence": source.licence,
     }
-    made: Any
+    trained = work.network_of(work.returned)
+    made: Any = trained.network if trained else None
     if isinstance(source, TextSource):
-        made = source.network(classes=len(work.classes))
-        _put(made.head, head)
+        made = made or source.network(classes=len(work.classes))
+        put(made.head, head)
         more = {"length": source.length, "column": work.plan.columns.text}
         text_bundle.write(folder, made, source.vocabulary(), work.classes, more | facts)
         return
     assert isinstance(source, ImageSource)
-    made = source.build(classes=len(work.classes))
-    _put(made.head, head)
+    made = made or source.build(classes=len(work.classes))
+    put(made.head, head)
     facts["half_from"] = source.half_from
     bundle.write(folder, made, source.contract, work.classes, facts)
-
-
-def _put(layer: Any, head: Head) -> None:
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(head.weight))
-        layer.bias.copy_(torch.from_numpy(head.bias))
 
 
 def _versions() -> dict[str, str]:

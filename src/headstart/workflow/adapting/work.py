@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from headstart.data.sealed import Labels
 from headstart.data.split import assign
 from headstart.errors import DataError
 from headstart.methods.domains import Head
-from headstart.selection.chooser import Choice, Estimate, choose, estimate, regime
+from headstart.report.words import candidate
+from headstart.selection.chooser import OFFERED, Choice, Estimate, choose, estimate, regime
 from headstart.selection.collapse import alarms
 from headstart.selection.judged import facts_of, seen_by
 from headstart.selection.validators.base import Seen
@@ -26,13 +27,15 @@ from headstart.workflow.adapting.candidates import (
     Candidate,
     Evidence,
 )
+from headstart.workflow.adapting.networks import Networks
 from headstart.workflow.adapting.plan import AdaptPlan
 from headstart.workflow.adapting.save import save_bundle
+from headstart.workflow.adapting.unfrozen import Places, Trained
 from headstart.workflow.domains import Domain, Domains
 from headstart.workflow.plan import Run
 
 if TYPE_CHECKING:
-    from headstart.types import Ints
+    from headstart.types import Floats, Ints
 
 __all__ = ["Work"]
 
@@ -106,7 +109,7 @@ class Work:
         rows = _drawn(labels, MOST * len(self.data.sources), self.plan.seed)
         seen = self.learn[_some(len(self.learn), MOST, self.plan.seed)]
         self.drawn = (len(rows), len(seen))
-        return candidates.prepare(
+        ready = candidates.prepare(
             source[rows],
             labels[rows],
             self.data.target.features[seen],
@@ -115,6 +118,9 @@ class Work:
             origins=origins[rows],
             seed=self.plan.seed,
         )
+        target = len(source) + seen
+        self.places = Places(rows[ready.rows], rows[ready.held_rows], target)
+        return ready
 
     def left(self) -> float:
         """Seconds of the budget that are left for trying methods."""
@@ -129,13 +135,12 @@ class Work:
         table = self.data.modality == "table"
         self.facts = facts_of(ready.domains, ready.reference, ready.accuracy, auroc, table)
         self.alone = self._nothing_to_adapt(auroc, p)
-        found = [] if self.alone else self._fitted()
+        self.found = found = [] if self.alone else self._fitted()
         self.seen, self.alarms = self._judged(found, weights)
         self.choice = self._choose()
         self.expected = self._expected()
         head = self._final()
-        self.heads = {c.name: ready.place(c.head) for c in found if c.head}
-        self.found = found
+        self.heads = {c.name: (c.network or ready).place(c.head) for c in found if c.head}
         save_bundle(self, head)
         return judge.conclude(self, head)
 
@@ -158,7 +163,34 @@ class Work:
         known = candidates.names(self.data.modality.replace("table", "array"))
         alone = len(self.data.sources) < 2
         methods = asked or [one for one in known if not (alone and one[1] in SEVERAL)]
-        return candidates.fit_all(self.evidence, methods, plan.settings, self.reporter, self.left)
+        methods = [one for one in methods if one[0] != candidates.PRETRAIN]
+        found = candidates.fit_all(self.evidence, methods, plan.settings, self.reporter, self.left)
+        return found + self.networks.fit()
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Those that are trained, if any."""
+        return Networks(
+            self.plan,
+            self.data,
+            self.evidence,
+            self.places,
+            len(self.classes),
+            self.reporter,
+            self.left,
+        )
+
+    def network_of(self, name: str) -> Trained | None:
+        """The network that a candidate trained; None for a head on frozen features."""
+        return next((one.network for one in self.found if one.name == name), None)
+
+    def features_of(self, name: str, rows: Ints) -> Floats:
+        """What a candidate's head reads of some target rows, (n, width)."""
+        network = self.network_of(name)
+        if network is None:
+            return self.target.features[rows]
+        before = sum(len(one.names) for one in self.data.sources)
+        return network.features(before + np.asarray(rows))
 
     def _judged(
         self, found: list[Candidate], weights: Any
@@ -169,19 +201,22 @@ class Work:
         told = {}
         settings = self.plan.settings
         uneven = regime(self.facts) == "uneven"
-        everyone = [(SOURCE_ONLY, "", ready.reference)]
-        everyone += [(c.name, c.family, c.head) for c in found if c.head is not None]
+        everyone = [Candidate(SOURCE_ONLY, "", ready.reference, 0.0)]
+        everyone += [c for c in found if c.head is not None]
+        before = ready.reference.probabilities(ready.domains.target)
         with self.reporter.step("Judging without labels", len(everyone)) as step:
-            for name, family, head in everyone:
+            for one in everyone:
                 again = (
-                    partial(candidates.fitted, name, settings=settings)
-                    if family
+                    partial(candidates.fitted, one.name, settings=settings)
+                    if one.family
                     else (lambda domains: domains.source_only)
                 )
-                rest = (ready.held, ready.held_labels, weights, again)
-                seen[name] = seen_by(head, ready.reference, ready.domains, *rest, skip=SLOW)
-                own = Seen(head, ready.reference, ready.domains, *rest)
-                told[name] = alarms(own, growing=name == RESHARED and uneven)
+                where = one.network or ready
+                given = (one.head or ready.reference, ready.reference, where.domains, where.held)
+                rest = (ready.held_labels, weights, again)
+                seen[one.name] = seen_by(*given, *rest, skip=SLOW, before=before)
+                own = Seen(*given, *rest, before=before)
+                told[one.name] = alarms(own, growing=one.name == RESHARED and uneven)
                 step.advance()
         return seen, told
 
@@ -196,7 +231,17 @@ class Work:
             for name, scores in self.seen.items()
             if name == SOURCE_ONLY or not self.alarms[name] or scores["away"] <= base
         }
-        return choose(self.facts, safe, asked=self.plan.methods)
+        return choose(self.facts, safe, asked=self._asked())
+
+    def _asked(self) -> tuple[str, ...]:
+        """What the user has named; without a name, ``--unfreeze`` stands beside what is offered unasked."""
+        named = tuple(self.plan.methods)
+        trained = tuple(one.name for one in self.found if one.network)
+        return (
+            (*named, *trained)
+            if named or not trained
+            else (OFFERED.get(regime(self.facts), ""), *trained)
+        )
 
     def _expected(self) -> dict[str, Estimate]:
         """The accuracy on the target that each candidate is expected to have."""
@@ -206,9 +251,17 @@ class Work:
         return out
 
     def _final(self) -> Head:
-        """The chosen method on every source row, as sure on the target as it is expected to be right."""
+        """The chosen method on every source row, as sure on the target as it is expected to be right.
+
+        A network isn't trained twice: it stays as the source's training rows made it.
+        """
         whole = self.evidence.whole
         name = self.choice.method
+        if trained := self.network_of(name):
+            own = next(one.head for one in self.found if one.name == name)
+            assert own is not None
+            wanted = self.expected[name].accuracy
+            return trained.place(own.as_sure_as(wanted, trained.domains.target))
         head = whole.source_only
         if name:
             head = candidates.fitted(name, whole, self.plan.settings)
@@ -277,7 +330,7 @@ class Work:
         share = f"{100 * chosen.accuracy:.0f} % [{100 * chosen.low:.0f}, {100 * chosen.high:.0f}]"
         if not self.choice.method:
             return f"source-only: no method is clearly better; {share} expected on the target"
-        name = self.choice.method.replace("_", " ")
+        name = candidate(self.choice.method)
         return f"adapted by {name}; {share} expected on the target"
 
 

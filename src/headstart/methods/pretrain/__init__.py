@@ -1,0 +1,1 @@
+"""Methods that pretrain the source model further, without a label."""
