@@ -109,11 +109,12 @@ def texts(data: Path, work: Path) -> dict[str, str]:
     out = {}
     for name in ("movies", "amazon", "nyt", "tweets"):
         rows = sets.lines(data / "vader_snippets4" / f"{name}.jsonl.gz")
+        rows = list({row["text"]: row for row in rows if abs(float(row["score"])) >= 0.5}.values())
         rows = [rows[n] for n in sets.drawn(len(rows), ROWS)]
         out[name] = str(work / f"{name}.csv")
-        pd.DataFrame(
-            {"text": [r["text"] for r in rows], "label": [r["label"] for r in rows]}
-        ).to_csv(out[name], index=False)
+        good = ["good" if float(row["score"]) > 0 else "bad" for row in rows]
+        frame = pd.DataFrame({"text": [row["text"] for row in rows], "label": good})
+        frame.to_csv(out[name], index=False)
     return out
 
 
