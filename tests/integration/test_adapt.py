@@ -71,6 +71,17 @@ def test_arrays_are_adapted_without_one_label_of_the_target(digits, tmp_path):
     assert "Not one label of the target was read" in found.report.read_text(encoding="utf-8")
 
 
+def test_the_estimate_doesnt_hang_on_which_methods_are_named(digits, tmp_path):
+    source, (x, y) = digits
+    found = [
+        run(source, x, tmp_path / str(n), methods=named).summary
+        for n, named in enumerate((("coral",), ("prior_em", "consensus", "self_training")))
+    ]
+    alone = [one["source_only"]["estimate"]["accuracy"] for one in found]
+    assert alone[0] == pytest.approx(alone[1])
+    assert [one["method"] for one in found[0]["candidates"]] == ["coral"]
+
+
 def test_labels_of_the_target_change_nothing_but_the_verdict(digits, tmp_path):
     source, (x, y) = digits
     random = np.random.default_rng(1)

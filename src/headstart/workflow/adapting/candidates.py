@@ -375,6 +375,7 @@ def fit_all(
     settings: dict[str, dict[str, str]] | None = None,
     reporter: Reporter | None = None,
     left: Callable[[], float] | None = None,
+    title: str = "Adapting",
 ) -> list[Candidate]:
     """Fit every method on the source's training rows; one that fails is listed with its reason.
 
@@ -384,10 +385,11 @@ def fit_all(
         settings: method → parameter → value.
         reporter: progress.
         left: seconds that are left; once none are, the rest is listed as not tried.
+        title: of the progress.
     """
     out = []
     made: dict[str, Head] = {}
-    with (reporter or Silent()).step("Adapting", len(methods)) as step:
+    with (reporter or Silent()).step(title, len(methods)) as step:
         for family, name in methods:
             step.note(name.replace("_", " "))
             begun = time.perf_counter()

@@ -136,7 +136,7 @@ class Work:
         self.facts = facts_of(ready.domains, ready.reference, ready.accuracy, auroc, table)
         self.alone = self._nothing_to_adapt(auroc, p)
         self.found = found = [] if self.alone else self._fitted()
-        self.seen, self.alarms = self._judged(found, weights)
+        self.seen, self.alarms = self._judged(found + self._told_by(found), weights)
         self.choice = self._choose()
         self.expected = self._expected()
         head = self._final()
@@ -166,6 +166,19 @@ class Work:
         methods = [one for one in methods if one[0] != candidates.PRETRAIN]
         found = candidates.fit_all(self.evidence, methods, plan.settings, self.reporter, self.left)
         return found + self.networks.fit()
+
+    def _told_by(self, found: list[Candidate]) -> list[Candidate]:
+        """What source-only's accuracy is read from, where the user named other methods."""
+        had = {one.name for one in found if one.head}
+        lacking = [name for name in ("self_training", candidates.CONSENSUS) if name not in had]
+        if self.alone or not lacking:
+            return []
+        methods = [(candidates.family_of(name), name) for name in lacking]
+        title = "Estimating the accuracy"
+        extra = candidates.fit_all(
+            self.evidence, methods, None, self.reporter, self.left, title=title
+        )
+        return [one for one in extra if one.head]
 
     @cached_property
     def networks(self) -> Networks:
@@ -216,7 +229,7 @@ class Work:
                 rest = (ready.held_labels, weights, again)
                 seen[one.name] = seen_by(*given, *rest, skip=SLOW, before=before)
                 own = Seen(*given, *rest, before=before)
-                told[one.name] = alarms(own, growing=one.name == RESHARED and uneven)
+                told[one.name] = alarms(own, self.classes, one.name == RESHARED and uneven)
                 step.advance()
         return seen, told
 
