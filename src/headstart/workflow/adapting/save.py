@@ -22,11 +22,12 @@ def save_bundle(work: Work, head: Head) -> None:
     """Write the bundle of the returned head."""
     source, folder = work.data.source, work.run.folder / "model"
     summary = work.summary()
+    own = work.returned.partition("@")[0]
     facts: dict[str, Any] = {
         "task": "classify",
         "outputs": len(work.classes),
         "temperature": 1.0,
-        "method": {"name": work.returned, "parameters": work.plan.settings.get(work.returned, {})},
+        "method": {"name": work.returned, "parameters": work.plan.settings.get(own, {})},
         "made_with": _versions(),
         "adaptation": {
             "decision": summary["decision"],
