@@ -96,6 +96,14 @@ def test_what_is_not_offered_is_not_returned_unless_it_was_named() -> None:
     assert choose(facts(along=0.18), seen(), weights(), asked=["tent"]).method == "tent"
 
 
+def test_where_nothing_is_safe_what_is_named_has_to_exceed_the_largest_margin() -> None:
+    given = weights()
+    given.margins["uneven"] = 0.2  # expected: 0.05 for each row that moves, three times
+    unclear = choose(facts(along=0.18), seen(), given, asked=["tent"])
+    assert (unclear.method, unclear.margin) == ("", 0.2)
+    assert choose(facts(along=0.05), seen(), given, asked=["tent"]).method == "tent"
+
+
 def test_a_fit_of_another_regime_says_nothing() -> None:
     high = Linear((), (), (), (), 0.4)
     given = weights()

@@ -216,7 +216,8 @@ def choose(
         if name != "source_only"
     }
     offered = asked or (OFFERED.get(where, ""),)
-    margin = weights.margins.get(where, weights.margins["even"] if asked else CLOSED)
+    # Where nothing is offered because nothing was safe, what the user names has to be clearest.
+    margin = weights.margins.get(where, max(weights.margins.values()) if asked else CLOSED)
     best = max((n for n in gains if n in offered), key=lambda n: (gains[n], n), default="")
     name, points = best.replace("_", " "), 100 * gains.get(best, 0.0)
     if best and gains[best] > margin:
