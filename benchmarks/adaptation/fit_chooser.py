@@ -44,6 +44,9 @@ STRENGTH = 300.0
 HARM = 0.01
 """A task is harmed when the accuracy falls by more than a point."""
 MARGINS = (*(n / 200 for n in range(4)), *(n / 100 for n in range(2, 12)), CLOSED)
+NAMED = tuple(n / 100 for n in range(1, 16))
+NAMED_HARM, FEWEST = 0.1, 50
+"""Of candidates that a user names: the share of those above a margin that may be harmed, and how many show it."""
 QUANTILES = (0.05, 0.95)
 LEVEL = ("task.tilted", "own.entropy", "own.atc")
 """What the plain estimate of the accuracy is corrected by: few numbers, as there are seven families."""
@@ -225,6 +228,35 @@ def margins_of(tasks: list[Task], strength: float, most: float) -> dict[str, flo
     return max(plans.values(), key=lambda found: found[0])[1]
 
 
+def named_margins(tasks: list[Task], strength: float, most: float) -> dict[str, float]:
+    """For each regime the margin of candidates that a user names, each by itself, so that of those which exceed
+    it at most a share ``most`` harms; closed where no margin does.
+
+    Families are left out in turn, as in :func:`margins_of`; all pairs count, practice among them.
+    """
+    seen: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for family in families(tasks):
+        weights = fitted([t for t in tasks if t["family"] != family], strength)
+        for task in (t for t in tasks if t["family"] == family):
+            where, base = regime(task["facts"]), base_of(task)["seen"]
+            for name, own in task["candidates"].items():
+                if name in ("source_only", OFFERED.get(where)) or "seen" not in own:
+                    continue
+                expected = weights.gain("", described(task["facts"], base, own["seen"]))
+                seen[where].append((expected, gained(task, name)))
+    out = {}
+    for where, rows in seen.items():
+        expected, gain = np.array(rows).T
+        safe = [
+            margin
+            for margin in NAMED
+            if (expected > margin).sum() >= FEWEST
+            and (gain[expected > margin] < -HARM).mean() <= most
+        ]
+        out[f"named.{where}"] = min(safe, default=CLOSED)
+    return out
+
+
 def harmed(outcomes: list[dict[str, Any]]) -> float:
     """The share of tasks that what is returned harms by more than a point."""
     return float(np.mean([one["returned"] < one["base"] - HARM for one in by_pair(outcomes)]))
@@ -386,6 +418,7 @@ def main() -> None:
     for name, own in sorted(alone.items(), key=lambda item: -item[1]["closure"]):
         print(f"{name:<24}{100 * own['closure']:7.1f} % closed{100 * own['harmed']:7.1f} % harmed")
     margins = margins_of(tasks, given.strength, given.harm)
+    margins |= named_margins(tasks, given.strength, NAMED_HARM)
     weights = replace(fitted(tasks, given.strength), margins=margins)
     weights = replace(weights, errors=errors_of(tasks, weights, given.strength))
     new = given.unseen.read_text().splitlines() if given.unseen else []

@@ -72,7 +72,7 @@ def test_arrays_are_adapted_without_one_label_of_the_target(digits, tmp_path):
 
 
 def test_the_estimate_doesnt_hang_on_which_methods_are_named(digits, tmp_path):
-    source, (x, y) = digits
+    source, (x, _) = digits
     found = [
         run(source, x, tmp_path / str(n), methods=named).summary
         for n, named in enumerate((("coral",), ("prior_em", "consensus", "self_training")))
@@ -80,6 +80,18 @@ def test_the_estimate_doesnt_hang_on_which_methods_are_named(digits, tmp_path):
     alone = [one["source_only"]["estimate"]["accuracy"] for one in found]
     assert alone[0] == pytest.approx(alone[1])
     assert [one["method"] for one in found[0]["candidates"]] == ["coral"]
+
+
+def test_a_named_method_needs_trust_where_scores_dont_tell(wards, tmp_path):
+    given = {"label": "label", "methods": ("coral",)}
+    asked = run(wards / "a.csv", wards / "b.csv", tmp_path / "a", **given)
+    assert asked.decision == "source-only"
+    assert "--trust" in asked.summary["why"] or "no evidence" in asked.summary["why"]
+    trusted = run(wards / "a.csv", wards / "b.csv", tmp_path / "b", trust=True, **given)
+    assert trusted.summary["method"] == "coral" and "trusted" in trusted.summary["why"]
+    assert "--trust" in trusted.summary["command"]
+    with pytest.raises(UsageError, match="none is"):
+        run(wards / "a.csv", wards / "b.csv", tmp_path / "c", label="label", methods=(), trust=True)
 
 
 def test_labels_of_the_target_change_nothing_but_the_verdict(digits, tmp_path):

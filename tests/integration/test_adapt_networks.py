@@ -49,7 +49,7 @@ def weights(result):
 def returned(monkeypatch, name):
     """Have one candidate chosen, whatever is expected of it."""
 
-    def choose(facts, seen, asked=()):
+    def choose(facts, seen, asked=(), trusted=False):
         assert name in asked
         return Choice(
             name, dict.fromkeys(seen.keys() - {"source_only"}, 0.01), 0.0, "For the test."

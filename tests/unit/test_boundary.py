@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.saved_text import save
 
 from headstart.errors import UsageError
 from headstart.sources.base import find_image
@@ -12,7 +13,6 @@ from headstart.workflow.adapting import candidates
 from headstart.workflow.adapting.boundary import _Cut, _Drawn, point_of
 from headstart.workflow.adapting.unfrozen import put, taken
 from headstart.workflow.texts import find
-from tests.saved_text import save
 
 
 def test_the_last_block_is_left_to_train(tmp_path):

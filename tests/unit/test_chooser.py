@@ -86,22 +86,26 @@ def test_several_sources_of_two_classes_are_left_alone() -> None:
     given = facts() | {"sources": 2.0}
     found = choose(given, seen(), weights())
     assert not found.method and "several sources" in found.why
-    assert choose(given, seen(), weights(), asked=["tent"]).method == "tent"
+    assert choose(given, seen(), weights(), asked=["tent"], trusted=True).method == "tent"
     assert choose(facts(TEN) | {"sources": 2.0}, seen(), weights()).method == "consensus"
 
 
-def test_what_is_not_offered_is_not_returned_unless_it_was_named() -> None:
+def test_what_is_named_is_returned_where_scores_told_elsewhere_or_it_is_trusted() -> None:
     assert choose(facts(), seen(), weights()).method == OFFERED["even"]
-    assert choose(facts(), seen(), weights(), asked=["tent"]).method == "tent"
-    assert choose(facts(along=0.18), seen(), weights(), asked=["tent"]).method == "tent"
-
-
-def test_where_nothing_is_safe_what_is_named_has_to_exceed_the_largest_margin() -> None:
+    named = choose(facts(), seen(), weights(), asked=["tent"])
+    assert not named.method and named.margin == CLOSED and "--trust" in named.why
+    assert (
+        choose(facts(), seen(), weights(), asked=["tent", OFFERED["even"]]).method
+        == OFFERED["even"]
+    )
+    trusted = choose(facts(along=0.18), seen(), weights(), asked=["tent"], trusted=True)
+    assert trusted.method == "tent" and "whatever" in trusted.why
     given = weights()
-    given.margins["uneven"] = 0.2  # expected: 0.05 for each row that moves, three times
-    unclear = choose(facts(along=0.18), seen(), given, asked=["tent"])
-    assert (unclear.method, unclear.margin) == ("", 0.2)
-    assert choose(facts(along=0.05), seen(), given, asked=["tent"]).method == "tent"
+    given.margins["named.even"] = 0.1  # expected: 0.05 for each row that moves, three times
+    assert choose(facts(), seen(), given, asked=["tent"]).method == "tent"
+    given.margins["named.even"] = 0.2
+    below = choose(facts(), seen(), given, asked=["tent"])
+    assert (below.method, below.margin) == ("", 0.2) and "20.0" in below.why
 
 
 def test_a_fit_of_another_regime_says_nothing() -> None:
@@ -142,7 +146,8 @@ def test_what_is_shipped_reads_as_it_was_written() -> None:
     found = shipped()
     assert Weights.from_dict(found.as_dict()) == found
     assert set(found.gains) == set(OFFERED.values())
-    assert set(found.margins) == set(OFFERED)
+    assert {name for name in found.margins if "." not in name} == set(OFFERED)
+    assert all(found.margins[f"named.{where}"] > 0 for where in OFFERED)
     assert found.errors[0] < 0 < found.errors[1]
 
 

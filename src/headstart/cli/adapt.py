@@ -38,6 +38,10 @@ def command(
     source_model: _options.SourceModel = None,
     method: _options.Method = None,
     set_: _options.Set = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Return the best of the named methods, whatever is expected."),
+    ] = False,
     unfreeze: Annotated[
         str | None,
         typer.Option(
@@ -81,6 +85,7 @@ def command(
         source_model=source_model,
         methods=tuple(method or ()),
         settings=settings_of(set_ or []),
+        trust=trust,
         unfreeze=unfreeze,
         max_length=max_length,
         seed=seed,

@@ -143,7 +143,8 @@ class Weights:
     Attributes:
         gains: candidate → its gain, as a share, from :func:`described`. The first is of all runs and stands for
             every candidate that the others aren't for; these are of the runs of their own regime.
-        margins: regime → expected gain from which its candidate is taken.
+        margins: regime → expected gain from which its candidate is taken; ``named.REGIME`` → the same of
+            other candidates, which the user names.
         level: how far :func:`guess` is off, where no consensus was fitted.
         told: source-only's accuracy from :func:`agreed`, where one was.
         errors: quantiles of the estimate's error on families not seen, from 5 % to 95 %, as shares.
@@ -198,6 +199,7 @@ def choose(
     seen: Mapping[str, Scores],
     weights: Weights | None = None,
     asked: Sequence[str] = (),
+    trusted: bool = False,
 ) -> Choice:
     """Take the candidate for how the domains lie, if it is expected to gain enough, or source-only.
 
@@ -205,7 +207,9 @@ def choose(
         facts: of the domains.
         seen: candidate → its scores; ``source_only`` among them.
         weights: instead of those that are shipped.
-        asked: candidates that the user has named, which may all be returned; empty: the regime's.
+        asked: candidates that the user has named; empty: the regime's. Other than the regime's own, one is
+            taken where its expected gain exceeds what named candidates needed elsewhere to be safe.
+        trusted: take the best of them whatever is expected.
     """
     weights = weights or shipped()
     base, where = seen["source_only"], regime(facts)
@@ -215,11 +219,18 @@ def choose(
         for name, own in seen.items()
         if name != "source_only"
     }
-    offered = asked or (OFFERED.get(where, ""),)
-    # Where nothing is offered because nothing was safe, what the user names has to be clearest.
-    margin = weights.margins.get(where, max(weights.margins.values()) if asked else CLOSED)
-    best = max((n for n in gains if n in offered), key=lambda n: (gains[n], n), default="")
+    own = OFFERED.get(where, "")
+    bars = {
+        name: weights.margins.get(where if name == own else f"named.{where}", CLOSED)
+        for name in gains
+        if name in (asked or (own,))
+    }
+    best = max(bars, key=lambda n: (trusted or gains[n] > bars[n], gains[n], n), default="")
+    margin = bars.get(best, weights.margins.get(where, CLOSED))
     name, points = best.replace("_", " "), 100 * gains.get(best, 0.0)
+    if best and trusted:
+        why = f"{name} was named, and is trusted whatever the scores say ({points:+.1f} points expected)."
+        return Choice(best, gains, -CLOSED, why)
     if best and gains[best] > margin:
         why = f"By scores without labels, {name} is expected to gain {points:.1f} points over source-only."
         return Choice(best, gains, margin, why)
@@ -237,6 +248,11 @@ def choose(
         why = (
             "With several sources and two classes no method was safe elsewhere: the sources' shares of the "
             "classes differ among themselves. A single source may be adapted."
+        )
+    elif best and margin >= CLOSED:
+        why = (
+            f"{name} was named. Where domains lie like these, no score without labels told elsewhere whether "
+            "such a method helps or harms. If you know why it should help, add --trust."
         )
     elif not best:
         why = "No candidate that may be returned could be fitted, or each looks like a collapse."

@@ -46,6 +46,7 @@ def adapt(
     source_model: str | None = None,
     methods: Sequence[str] = (),
     settings: dict[str, dict[str, str]] | None = None,
+    trust: bool = False,
     unfreeze: str | None = None,
     max_length: int | None = None,
     seed: int = 0,
@@ -70,6 +71,8 @@ def adapt(
         source_model: whose features are used for pictures and texts.
         methods: try these alone (``headstart methods`` lists them).
         settings: method → parameter → value.
+        trust: return the best of the named methods whatever is expected of it. Otherwise a named method is
+            returned only where scores without labels were found to tell whether such methods help.
         unfreeze: also train the source model's blocks behind this freeze point by the named methods that
             train (``mcc`` where none is named): ``auto`` for its last block, a point's name, or ``input`` for
             the whole network. None: only where a budget has room for it.
@@ -114,6 +117,7 @@ def adapt(
         target=aim,
         evaluate=evaluate,
         unfreeze=unfreeze or "",
+        trust=trust,
     )
     cache = Cache()
     try:

@@ -24,6 +24,7 @@ class AdaptPlan(Plan):
         source: the source model; empty for the best on this machine.
         unfreeze: the freeze point behind which methods that train also train the source model: a name,
             ``auto`` or ``input``; empty: only where a budget has room for it.
+        trust: whether the best of the named methods is returned whatever is expected of it.
     """
 
     source: str = ""
@@ -31,6 +32,7 @@ class AdaptPlan(Plan):
     target: str = ""
     evaluate: bool = False
     unfreeze: str = ""
+    trust: bool = False
 
     def __post_init__(self) -> None:
         for name in (*self.methods, *self.settings):
@@ -46,6 +48,11 @@ class AdaptPlan(Plan):
                 raise UsageError(
                     f"{name} has no parameters of its own.", "Set those of its methods."
                 )
+        if self.trust and not self.methods:
+            raise UsageError(
+                "--trust is for methods that you name, and none is.",
+                "Add one: --method consensus+same_shares",
+            )
         if self.source in ("auto", "all-available") or "," in self.source:
             raise UsageError(
                 "Source models aren't ranked for adaptation: the ranking reads labels of the target.",
@@ -84,4 +91,5 @@ class AdaptPlan(Plan):
             options.append(("--test-share", f"{self.test_share:g}"))
         for option, value in [*options, ("--seed", self.seed)]:
             words += [option, str(value)]
+        words += ["--trust"] if self.trust else []
         return shlex.join([*words, *(["--evaluate"] if self.evaluate else [])])

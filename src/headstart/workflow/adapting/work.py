@@ -244,7 +244,8 @@ class Work:
             for name, scores in self.seen.items()
             if name == SOURCE_ONLY or not self.alarms[name] or scores["away"] <= base
         }
-        return choose(self.facts, safe, asked=self._asked())
+        seen = self.seen if self.plan.trust else safe
+        return choose(self.facts, seen, asked=self._asked(), trusted=self.plan.trust)
 
     def _asked(self) -> tuple[str, ...]:
         """What the user has named; without a name, ``--unfreeze`` stands beside what is offered unasked."""
