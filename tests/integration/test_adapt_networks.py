@@ -186,3 +186,14 @@ def test_arrays_have_no_network(tmp_path, change, words):
     with pytest.raises(UsageError) as caught:
         headstart.adapt(source, random.normal(size=(40, 4)), out=tmp_path / "run", **change)
     assert words in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_trusted_method_with_an_alarm_is_returned_with_a_warning(texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "alarms", lambda seen, names, growing: ["good has vanished."])
+    found = run(texts, tmp_path / "a", methods=("coral",), trust=True)
+    assert found.summary["method"] == "coral"
+    [warned] = [one for one in found.summary["findings"] if one["kind"] == "trusted"]
+    assert "coral" in warned["message"] and "good has vanished" in warned["message"]
+    plain = run(texts, tmp_path / "b", methods=("coral",))
+    assert plain.decision == "source-only"
+    assert not [one for one in plain.summary["findings"] if one["kind"] == "trusted"]

@@ -100,6 +100,7 @@ def test_what_is_named_is_returned_where_scores_told_elsewhere_or_it_is_trusted(
     )
     trusted = choose(facts(along=0.18), seen(), weights(), asked=["tent"], trusted=True)
     assert trusted.method == "tent" and "whatever" in trusted.why
+    assert trusted.margin == CLOSED, "there is no line to draw"
     given = weights()
     given.margins["named.even"] = 0.1  # expected: 0.05 for each row that moves, three times
     assert choose(facts(), seen(), given, asked=["tent"]).method == "tent"

@@ -176,8 +176,8 @@ def _shares(page: Adapted) -> Figure:
     order = np.argsort(page.shares["source"])[::-1][:MOST_CLASSES][::-1]
     figure = empty(620, 70 + 30 * len(order), left=170, bottom=44, top=26)
     axes = figure.add_subplot()
-    shown = [("source", "in the source", MUTED), ("source_only", "source-only's answers", INK)]
-    shown += [("returned", "answers of what is returned", ACCENT)] if page.decided else []
+    shown = [("source", "source labels", MUTED), ("source_only", "source-only's answers", INK)]
+    shown += [("returned", "returned answers", ACCENT)] if page.decided else []
     for place, (key, words, colour) in enumerate(shown):
         heights = 100 * np.asarray(page.shares[key])[order]
         offset = (len(shown) - 1) / 2 - place
@@ -185,5 +185,7 @@ def _shares(page: Adapted) -> Figure:
     axes.set_yticks(np.arange(len(order)), [clip(page.classes[n], 22) for n in order])
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("share of rows, %")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, columnspacing=1.2
+    )
     return figure

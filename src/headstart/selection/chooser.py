@@ -230,7 +230,7 @@ def choose(
     name, points = best.replace("_", " "), 100 * gains.get(best, 0.0)
     if best and trusted:
         why = f"{name} was named, and is trusted whatever the scores say ({points:+.1f} points expected)."
-        return Choice(best, gains, -CLOSED, why)
+        return Choice(best, gains, CLOSED, why)
     if best and gains[best] > margin:
         why = f"By scores without labels, {name} is expected to gain {points:.1f} points over source-only."
         return Choice(best, gains, margin, why)

@@ -244,8 +244,13 @@ class Work:
             for name, scores in self.seen.items()
             if name == SOURCE_ONLY or not self.alarms[name] or scores["away"] <= base
         }
-        seen = self.seen if self.plan.trust else safe
-        return choose(self.facts, seen, asked=self._asked(), trusted=self.plan.trust)
+        if not self.plan.trust:
+            return choose(self.facts, safe, asked=self._asked())
+        chosen = choose(self.facts, self.seen, asked=self._asked(), trusted=True)
+        if odd := self.alarms.get(chosen.method):
+            said = f"{candidate(chosen.method)} is returned because it was trusted. {' '.join(odd)}"
+            self.findings.append(Finding("trusted", "warning", said))
+        return chosen
 
     def _asked(self) -> tuple[str, ...]:
         """What the user has named; without a name, ``--unfreeze`` stands beside what is offered unasked."""
