@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,6 +124,15 @@ def test_a_budget_makes_room_or_says_that_there_is_none(texts, tmp_path, monkeyp
     tight = run(texts, tmp_path / "c", methods=("mcc",), budget="10m")
     last = tight.summary["candidates"][-1]
     assert "1000000 s" in last["failed"] and last["expected_gain"] is None
+
+
+def test_a_training_that_diverges_is_listed_and_ends_nothing(texts, tmp_path, monkeypatch):
+    wild = replace(unfrozen.TEXTS, rate=1e30, body_share=1.0, optimiser="sgd")
+    monkeypatch.setattr(unfrozen, "TEXTS", wild)
+    found = run(texts, tmp_path / "a", methods=("coral", "mcc"), unfreeze="auto", evaluate=True)
+    listed = {one["method"]: one for one in found.summary["candidates"]}
+    assert "diverged" in listed["mcc@layers.0"]["failed"]
+    assert not listed["coral"]["failed"]
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from headstart.errors import HeadstartError, UsageError
 from headstart.features.cache import Cache
 from headstart.methods.domains import Head
@@ -134,12 +136,16 @@ class Networks:
                 if self.left() <= 0:
                     raise HeadstartError("the budget was used up")
                 head, network = self._one(name, family)
+                failed = _sound(head, network)
             except HeadstartError as error:
-                spent = time.perf_counter() - begun
-                out.append(Candidate(name, family, None, spent, str(error.message)))
-                continue
+                failed = str(error.message)
+            except (np.linalg.LinAlgError, ArithmeticError) as error:
+                failed = f"it can't be solved on its features ({type(error).__name__})"
             spent = time.perf_counter() - begun
-            out.append(Candidate(name, family, head, spent, "", network))
+            if failed:
+                out.append(Candidate(name, family, None, spent, failed))
+            else:
+                out.append(Candidate(name, family, head, spent, "", network))
         return out
 
     def _one(self, name: str, family: str) -> tuple[Head, Trained]:
@@ -187,6 +193,15 @@ class Networks:
             Cache(),
             self.reporter,
         )
+
+
+def _sound(head: Head, network: Trained) -> str:
+    """Why a training is of no use; empty where it is."""
+    domains = network.domains
+    found = (head.weight, head.bias, domains.source, domains.target, network.held)
+    if all(np.isfinite(numbers).all() for numbers in found):
+        return ""
+    return "its training diverged: the numbers are no longer finite"
 
 
 class _Clock:
