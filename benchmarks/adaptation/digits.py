@@ -50,7 +50,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "shot": {"rate": 0.01, "decay": 1e-3},
 }
 """One for both directions and every seed; 64 rows a batch, a decay of 5e-4 where nothing is said. Source-only
-and the first half of SHOT train on the source alone; MCD's rates are those of its authors' code."""
+and the first half of SHOT train on the source alone; MCD's rates are its authors', from memory."""
 EPOCHS = 30
 """Of each of SHOT's halves, the source's and the target's; pseudo-labels are made anew in each."""
 POOLED = ("shot",)

@@ -62,13 +62,18 @@ def amazon(data: Path) -> Domain:
     return out
 
 
+def snippet_rows(data: Path, name: str, most: int = MOST) -> list[dict[str, Any]]:
+    """Distinct sentences of one domain that are clearly positive or negative by their ``score``."""
+    rows = lines(data / "vader_snippets4" / f"{name}.jsonl.gz")
+    rows = list({row["text"]: row for row in rows if abs(float(row["score"])) >= 0.5}.values())
+    return [rows[i] for i in drawn(len(rows), most)]
+
+
 def snippets(data: Path) -> Domain:
     """Sentences on films, products, news and tweets, positive or negative."""
     out: Domain = {}
     for name in ("movies", "amazon", "nyt", "tweets"):
-        rows = lines(data / "vader_snippets4" / f"{name}.jsonl.gz")
-        rows = list({row["text"]: row for row in rows if abs(float(row["score"])) >= 0.5}.values())
-        rows = [rows[i] for i in drawn(len(rows))]
+        rows = snippet_rows(data, name)
         labels = np.array([int(float(row["score"]) > 0) for row in rows])
         groups = [str(row["id"]).split("_")[0] for row in rows]
         numbers = np.unique(groups, return_inverse=True)[1]
@@ -154,18 +159,23 @@ def hospitals(data: Path) -> Domain:
     }
 
 
-def solar(data: Path) -> Domain:
-    """Solar cells, sound or defective, of two kinds of silicon."""
+def cells(kind: str) -> tuple[list[Path], Any]:
+    """Files of the solar cells of one kind of silicon, and whether each is defective, (n,) 0 or 1."""
     import elpv_dataset
 
     assert elpv_dataset.__file__
     folder = Path(elpv_dataset.__file__).parent / "data"
     rows = [line.split() for line in (folder / "labels.csv").read_text().splitlines()]
+    own = [row for row in rows if row[2] == kind]
+    return [folder / row[0] for row in own], np.array([int(float(row[1]) >= 0.5) for row in own])
+
+
+def solar(data: Path) -> Domain:
+    """Solar cells, sound or defective, of two kinds of silicon."""
     out: Domain = {}
     for kind in ("mono", "poly"):
-        own = [row for row in rows if row[2] == kind]
-        labels = np.array([int(float(row[1]) >= 0.5) for row in own])
-        out[kind] = (features([folder / row[0] for row in own], "image"), labels, None)
+        files, labels = cells(kind)
+        out[kind] = (features(files, "image"), labels, None)
     return out
 
 

@@ -51,7 +51,9 @@ def told(run: Any) -> dict[str, Any]:
     rows = {
         one["method"]: {
             "gain": round(100 * (test["candidates"][one["method"]] - base), 2),
-            "expected": round(100 * (one["expected_gain"] or 0.0), 2),
+            "expected": None
+            if one["expected_gain"] is None  # an alarm: nothing is expected of it
+            else round(100 * one["expected_gain"], 2),
             "seconds": one["seconds"],
             "alarms": len(one["alarms"]),
         }
@@ -89,18 +91,13 @@ def pictures(work: Path, family: str) -> dict[str, Any]:
     """Name → what ``adapt`` reads."""
     if family == "pacs":
         return {path.name: str(path) for path in sorted((work / "pacs").iterdir()) if path.is_dir()}
-    import elpv_dataset
-
-    folder = Path(str(elpv_dataset.__file__)).parent / "data"
-    rows = [line.split() for line in (folder / "labels.csv").read_text().splitlines()]
     out = {}
     for kind in ("mono", "poly"):
-        own = [row for row in rows if row[2] == kind]
-        labels = ["defect" if float(row[1]) >= 0.5 else "sound" for row in own]
+        files, defective = sets.cells(kind)
         out[kind] = work / f"{kind}.csv"
-        pd.DataFrame({"image": [str(folder / row[0]) for row in own], "label": labels}).to_csv(
-            out[kind], index=False
-        )
+        labels = ["defect" if one else "sound" for one in defective]
+        frame = pd.DataFrame({"image": [str(file) for file in files], "label": labels})
+        frame.to_csv(out[kind], index=False)
     return {name: str(path) for name, path in out.items()}
 
 
@@ -108,9 +105,7 @@ def texts(data: Path, work: Path) -> dict[str, str]:
     """The sentiment snippets of four domains as tables."""
     out = {}
     for name in ("movies", "amazon", "nyt", "tweets"):
-        rows = sets.lines(data / "vader_snippets4" / f"{name}.jsonl.gz")
-        rows = list({row["text"]: row for row in rows if abs(float(row["score"])) >= 0.5}.values())
-        rows = [rows[n] for n in sets.drawn(len(rows), ROWS)]
+        rows = sets.snippet_rows(data, name, ROWS)
         out[name] = str(work / f"{name}.csv")
         good = ["good" if float(row["score"]) > 0 else "bad" for row in rows]
         frame = pd.DataFrame({"text": [row["text"] for row in rows], "label": good})

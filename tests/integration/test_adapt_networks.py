@@ -48,6 +48,28 @@ def weights(result):
     return (result.folder / "model" / "model.safetensors").read_bytes()
 
 
+def kept(monkeypatch):
+    """The adaptation that runs next, with its rows."""
+    seen = []
+    conclude = work.judge.conclude
+
+    def recorded(own, head):
+        seen.append(own)
+        return conclude(own, head)
+
+    monkeypatch.setattr(work.judge, "conclude", recorded)
+    return seen
+
+
+def share_right(model, own):
+    """The share of the held-out rows that a bundle gets right."""
+    rows = [own.target.rows[n] for n in own.test]
+    found = model.predict(
+        [row.origin if own.data.modality == "image" else row.origin.whole for row in rows]
+    )
+    return np.mean([one.label == row.label for one, row in zip(found, rows, strict=True)])
+
+
 def returned(monkeypatch, name):
     """Have one candidate chosen, whatever is expected of it."""
 
@@ -83,6 +105,7 @@ def test_a_network_that_is_returned_answers_from_its_bundle(texts, tmp_path, mon
     returned(monkeypatch, name)
     given = {"methods": (name.partition("@")[0],), "settings": QUICK, "evaluate": True}
     given["unfreeze"] = "auto" if "@" in name else None
+    seen = kept(monkeypatch)
     one = run(texts, tmp_path / "a", **given)
     assert one.decision == "adapted" and one.summary["method"] == name
     two = run(texts, tmp_path / "b", **given)
@@ -91,9 +114,12 @@ def test_a_network_that_is_returned_answers_from_its_bundle(texts, tmp_path, mon
     table = pd.read_csv(texts / "b.csv")
     said = [p.label for p in one.model.predict(table["text"].tolist())]
     test = one.summary["test"]
+    assert share_right(one.model, seen[0]) == pytest.approx(test["score"]), (
+        "the bundle is what was judged"
+    )
     whole = np.mean([a == str(b) for a, b in zip(said, table["label"], strict=True)])
     assert test["score"] == pytest.approx(test["candidates"][name])
-    assert whole == pytest.approx(test["score"], abs=0.25), "the bundle is what was judged"
+    assert whole == pytest.approx(test["score"], abs=0.25)
     sure = np.mean(
         [max(p.probabilities.values()) for p in one.model.predict(table["text"].tolist())]
     )
@@ -105,14 +131,18 @@ def test_test_rows_are_not_read_before_the_verdict(texts, tmp_path, monkeypatch)
     monkeypatch.setattr(
         "headstart.train.language.pretrain", lambda body, tokens, *_, **__: read.append(len(tokens))
     )
-    found = run(texts, tmp_path / "run", methods=("dapt",), settings=QUICK, evaluate=True)
+    alone = {"dapt": {"source": "false"}}
+    found = run(texts, tmp_path / "run", methods=("dapt",), settings=alone, evaluate=True)
     other = pd.read_csv(texts / "b.csv")
     assert found.summary["used"]["target"] < len(other)
-    seen = run(texts, tmp_path / "two", methods=("dapt",), settings={"dapt": {"source": "false"}})
+    seen = run(texts, tmp_path / "two", methods=("dapt",), settings=alone)
     assert seen.summary["candidates"][0]["method"] == "dapt"
     distinct = other["text"].nunique()
     assert read[1] == distinct, "the target's texts, each once"
-    assert read[0] < read[1] + pd.read_csv(texts / "a.csv")["text"].nunique()
+    assert read[0] <= found.summary["used"]["target"] and read[0] < distinct
+    both = run(texts, tmp_path / "three", methods=("dapt",), settings=QUICK, evaluate=True)
+    assert read[2] > read[0], "the source's texts, too"
+    assert read[2] <= read[0] + both.summary["used"]["source"]
 
 
 def test_a_budget_makes_room_or_says_that_there_is_none(texts, tmp_path, monkeypatch):
@@ -149,6 +179,7 @@ def styles(photos, tmp_path):
 
 def test_pictures_train_the_last_block_from_cached_activations(styles, tmp_path, monkeypatch):
     returned(monkeypatch, "mcc@blocks.5")
+    seen = kept(monkeypatch)
     bright, dark = styles
     found = headstart.adapt(
         bright,
@@ -161,6 +192,7 @@ def test_pictures_train_the_last_block_from_cached_activations(styles, tmp_path,
     )
     assert found.summary["method"] == "mcc@blocks.5"
     test = found.summary["test"]
+    assert share_right(found.model, seen[0]) == pytest.approx(test["score"])
     paths = sorted(dark.rglob("*.jpg"))
     right = [
         one.label == path.parent.name

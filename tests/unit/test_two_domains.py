@@ -13,8 +13,9 @@ from headstart.methods.adapt.base import Adapt
 from headstart.methods.domains import Domains
 from headstart.methods.sourcefree import shot
 from headstart.train.pair import Round
+from headstart.train.players import joined
 from headstart.train.target_alone import refine
-from headstart.train.two_domains import Domain, Schedule, _rows, annealed, embed, joined, train
+from headstart.train.two_domains import Domain, Schedule, _rows, annealed, embed, train
 from headstart.workflow import adapt_features as workflow
 from headstart.workflow.adapt_features import Drift, adapt_features
 

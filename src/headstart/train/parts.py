@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from headstart.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
     from headstart.train.recipe import Recipe
 
-__all__ = ["bodies", "noisy", "select", "set_mode", "unfrozen"]
+__all__ = ["bodies", "noisy", "select", "set_mode", "still", "unfrozen"]
 
 HEAD = "head"
 PATHS = ("drop_path", "drop_path1", "drop_path2")
@@ -77,14 +77,22 @@ def _trains(name: str, parameter: Tensor, what: str) -> bool:
 
 def set_mode(module: nn.Module, recipe: Recipe) -> None:
     """Training mode; BatchNorm keeps its statistics where the recipe says so, or where it is frozen."""
-    from torch import nn
+
+    def frozen(norm: nn.Module) -> bool:
+        own = list(norm.parameters())
+        return bool(own) and not any(p.requires_grad for p in own)
 
     module.train()
+    still(module, (lambda norm: True) if recipe.freeze_norm else frozen)
+
+
+def still(module: nn.Module, which: Callable[[nn.Module], bool] = lambda norm: True) -> None:
+    """Let BatchNorm layers, all or some, keep the statistics that they have and go by them."""
+    from torch import nn
+
     for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            own = list(part.parameters())
-            if recipe.freeze_norm or (own and not any(p.requires_grad for p in own)):
-                part.eval()
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and which(part):
+            part.eval()
 
 
 @contextmanager

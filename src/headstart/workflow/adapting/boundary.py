@@ -129,40 +129,52 @@ class Boundary:
     def _feed(self, wanted: Sequence[int], views: int) -> Any:
         return self._texts(wanted) if self.text else self._pictures(wanted, views)
 
-    def _pictures(self, wanted: Sequence[int], views: int) -> Any:
+    @cached_property
+    def _pixels(self) -> PixelFeed:
         source: Any = self.data.source
         domains = (*self.data.sources, self.data.target)
-        digests = [digest for one in domains for digest in one.digests]
-        recipe = Recipe(self.point, 1, 32, 0.0, 0.0, views=views, smallest=0.5)
-        pixel = PixelFeed(
-            digests,
+        return PixelFeed(
+            [digest for one in domains for digest in one.digests],
             [row.origin for row in self.rows],
             Frames(self.cache),
             source.contract,
-            augment_of(recipe),
+            augment_of(self._recipe(VIEWS)),
             self.seed,
         )
+
+    def _recipe(self, views: int) -> Recipe:
+        """What a feed asks a recipe for; nothing is trained by it."""
+        return Recipe(self.point, 1, 32, 0.0, 0.0, views=views, smallest=0.5)
+
+    def _pictures(self, wanted: Sequence[int], views: int) -> Any:
+        source: Any = self.data.source
         if self.point == INPUT:
-            return pixel
+            return self._pixels
         return ActivationFeed(
-            pixel,
+            self._pixels,
             list(wanted),
             source.build(),
             self.cache,
-            recipe,
+            self._recipe(views),
             identity={"source": source.key},
             half_from=source.half_from,
             reporter=self.reporter,
             seed=self.seed,
         )
 
+    @cached_property
+    def tokens(self) -> list[list[int]]:
+        """Token ids of every text, made once."""
+        source: Any = self.data.source
+        made: list[list[int]] = source.tokenizer()([row.origin.content for row in self.rows])
+        return made
+
     def _texts(self, wanted: Sequence[int]) -> Any:
         source: Any = self.data.source
-        tokens = TokenFeed(source.tokenizer()([row.origin.content for row in self.rows]))
         if self.point == INPUT:
-            return tokens
+            return TokenFeed(self.tokens)
         return StateFeed(
-            tokens,
+            TokenFeed(self.tokens),
             [digest_of(row.origin.whole) for row in self.rows],
             list(wanted),
             source.network(),

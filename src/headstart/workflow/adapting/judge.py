@@ -65,9 +65,10 @@ def _opened(work: Work, head: Head) -> dict[str, Any]:
     _sets(work, targets)
     rows, targets = work.test[known], targets[known]
     features = work.target.features[rows]
-    others = {name: one.predict(work.features_of(name, rows)) for name, one in work.heads.items()}
+    read = _read(work, [*work.heads, work.returned], rows)
+    others = {name: one.predict(read[name]) for name, one in work.heads.items()}
     alone = work.evidence.place(work.evidence.whole.source_only).predict(features)
-    ours = head.predict(work.features_of(work.returned, rows))
+    ours = head.predict(read[work.returned])
     found = judged(
         "accuracy", targets, ours, {SOURCE_ONLY: alone}, others, len(work.classes), work.plan.seed
     )
@@ -86,6 +87,14 @@ def _opened(work: Work, head: Head) -> dict[str, Any]:
         "verdict": main.says if work.choice.method else "source-only was returned",
         "candidates": {one.control: one.score for one in found.comparisons[1:]},
     }
+
+
+def _read(work: Work, names: list[str], rows: Any) -> dict[str, Any]:
+    """What each candidate's head reads of some rows; a network runs once for all that share it."""
+    networks = {name: work.network_of(name) for name in names}
+    firsts = {id(network): name for name, network in reversed(networks.items())}
+    found = {key: work.features_of(name, rows) for key, name in firsts.items()}
+    return {name: found[id(network)] for name, network in networks.items()}
 
 
 def _sets(work: Work, targets: Any) -> None:

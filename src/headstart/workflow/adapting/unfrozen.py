@@ -172,13 +172,13 @@ def read_on(
     source: Any = boundary.data.source
     method = configure("pretrain", name, (settings or {}).get(name))
     wanted = [*places.target, *(places.learn if method.reads_source else ())]
-    texts = {boundary.rows[n].origin.whole: boundary.rows[n].origin.content for n in wanted}
+    texts = {boundary.rows[n].origin.whole: boundary.tokens[n] for n in wanted}
     further, network = method.further(len(texts)), boundary.network()
     body, count = network.model.get_submodule("body"), len(texts) * further.epochs
     with (reporter or Silent()).step(f"Pretraining further on {len(texts)} texts", count) as step:
         pretrain(
             body,
-            source.tokenizer()(list(texts.values())),
+            list(texts.values()),
             marks(source),
             further,
             causal=looks_back(source),
